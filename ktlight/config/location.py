@@ -1,0 +1,12 @@
+"""Where the config tree lives: beside the package in a checkout, inside it in an installed wheel."""
+
+from pathlib import Path
+
+import ktlight
+
+
+def config_directory() -> Path:
+    """Return the absolute path of the folder ``conf``."""
+    package = Path(ktlight.__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"

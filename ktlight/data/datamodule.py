@@ -1,0 +1,148 @@
+"""The Lightning data module: subset, order, geometry and views; raw pixels, never normalised."""
+
+from functools import cached_property
+
+import numpy as np
+from lightning.pytorch import LightningDataModule
+
+from ktlight.data.augment import Augment
+from ktlight.data.dataset import ImageDataset, ImageTable
+from ktlight.data.randomness import IntArray
+from ktlight.data.reader import BatchLoader, BatchReader, batch_loader
+from ktlight.data.samplers import PlainBatches, TrainBatches, train_steps
+from ktlight.data.subset import stratified_subset
+from ktlight.errors import UserError
+
+
+class ImageDataModule(LightningDataModule):
+    """Loaders of raw uint8 batches (:class:`ktlight.types.Batch`) on one square canvas.
+
+    Use it with ``Trainer(use_distributed_sampler=False)``: the loaders already deal to each process its part.
+
+    Args:
+        dataset: The data.
+        canvas: Side of the square images, in pixels.
+        augment: What a training view is.
+        fraction: Share of the training split to use, stratified; see :mod:`ktlight.data.subset`.
+        views: Number of different training views; epoch e shows view e mod ``views``. ``None``: a fresh one each epoch.
+        batch_size: Per process, in training.
+        eval_batch_size: Per process, for plain images.
+        workers: Decoding processes; ``None``: 0 for a split kept in memory, else one per core, at most 8.
+        seed: Of the epochs' order and of the views.
+        holdout: Share of the training rows to keep apart (stratified), for :meth:`holdout_dataloader`.
+
+    Raises:
+        UserError: A number is out of its range.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        *,
+        canvas: int,
+        augment: Augment,
+        fraction: float,
+        views: int | None,
+        batch_size: int,
+        eval_batch_size: int,
+        workers: int | None,
+        seed: int,
+        holdout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        counts = {"canvas": canvas, "batch_size": batch_size, "eval_batch_size": eval_batch_size}
+        if views is not None:
+            counts["views"] = views
+        for name, value in counts.items():
+            if value < 1:
+                raise UserError(f"data.{name} must be at least 1, not {value}.")
+        self.dataset = dataset
+        self.canvas = canvas
+        self.augment = augment
+        self.views = 1 if augment.kind == "none" else views
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.workers = workers
+        self.seed = seed
+        self.train_rows, self.holdout_rows = _divide(dataset.train, fraction, holdout)
+
+    @property
+    def num_train(self) -> int:
+        """Number of training images, after the fraction and without those held out."""
+        return len(self.train_rows)
+
+    @property
+    def num_eval(self) -> int:
+        """Number of images of the validation split."""
+        return len(self.dataset.val)
+
+    def steps_per_epoch(self, world_size: int) -> int:
+        """Return the number of batches that each of ``world_size`` processes takes in an epoch."""
+        return train_steps(self.num_train, self.batch_size, world_size)
+
+    def train_dataloader(self) -> BatchLoader:
+        """Return the loader of training views, shuffled anew each epoch."""
+        reader = self._train_reader
+        rank, world_size = self._place()
+        batches = TrainBatches(self.train_rows, self.batch_size, self.seed, self.views, rank, world_size)
+        if not len(batches):
+            raise UserError(f"{self.num_train} training images cannot be dealt to {world_size} processes: use fewer.")
+        return batch_loader(reader, batches, self.workers)
+
+    def val_dataloader(self) -> BatchLoader:
+        """Return the loader of the plain validation images."""
+        return batch_loader(self._val_reader, self._plain_batches(np.arange(self.num_eval)), self.workers)
+
+    def test_dataloader(self) -> BatchLoader:
+        """Return the loader of the plain validation images."""
+        return self.val_dataloader()
+
+    def holdout_dataloader(self) -> BatchLoader:
+        """Return the loader of the plain training images that were kept apart."""
+        if not len(self.holdout_rows):
+            raise UserError("No training images are held out: set data.holdout to a share of them, for example 0.1.")
+        return batch_loader(self._holdout_reader, self._plain_batches(self.holdout_rows), self.workers)
+
+    @cached_property
+    def _train_reader(self) -> BatchReader:
+        return self._reader(self._train_table(), self.train_rows, self.augment)
+
+    @cached_property
+    def _holdout_reader(self) -> BatchReader:
+        return self._reader(self._train_table(), self.holdout_rows, Augment("none"))
+
+    @cached_property
+    def _val_reader(self) -> BatchReader:
+        return self._reader(self.dataset.val, np.arange(self.num_eval), Augment("none"))
+
+    def _reader(self, table: ImageTable, rows: IntArray, augment: Augment) -> BatchReader:
+        reader = BatchReader(table, rows, self.canvas, augment, self.seed)
+        if augment.kind != "resized_crop" and reader.fits_in_memory:  # that crop needs the original, not the canvas
+            reader.keep_in_memory()
+        return reader
+
+    def _train_table(self) -> ImageTable:
+        if self.dataset.train is None:
+            raise UserError(f"{self.dataset.name} has no training split here: give data.train= (or use task=evaluate).")
+        return self.dataset.train
+
+    def _plain_batches(self, rows: IntArray) -> PlainBatches:
+        return PlainBatches(rows, self.eval_batch_size, *self._place())
+
+    def _place(self) -> tuple[int, int]:
+        """Return (rank, world size)."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+
+def _divide(table: ImageTable | None, fraction: float, holdout: float) -> tuple[IntArray, IntArray]:
+    """Return the rows to train on and the rows to keep apart."""
+    if not 0 <= holdout < 1:
+        raise UserError(f"data.holdout must be a share of the training images below 1, not {holdout}.")
+    nothing = np.arange(0)
+    if table is None:
+        return nothing, nothing
+    rows = stratified_subset(table.labels, fraction)
+    if holdout == 0:
+        return rows, nothing
+    apart = stratified_subset(table.labels[rows], holdout)
+    return np.delete(rows, apart), rows[apart]

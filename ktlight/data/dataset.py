@@ -1,0 +1,121 @@
+"""What a data set is to the rest of the package: two tables of undecoded images and the names of the classes."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median_low
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from ktlight.data.randomness import SAMPLE_STREAM, IntArray, random_order
+from ktlight.errors import UserError
+
+FINGERPRINT_BYTES = 2**28
+NATIVE_SIZE_IMAGES = 16
+
+
+class ImageTable(Protocol):
+    """One split: labels at once, images one by one.
+
+    Attributes:
+        labels: ``int64 [n]``.
+        repeatable: Whether ``image(row)`` gives the same pixels every time; only then may they be kept in memory.
+    """
+
+    labels: IntArray
+    repeatable: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the content, the same on every machine; see :func:`content_fingerprint`."""
+
+    def __len__(self) -> int: ...
+
+    def image(self, row: int) -> Tensor:
+        """Return one decoded image, ``uint8 [3, h, w]`` RGB.
+
+        Raises:
+            UserError: The image cannot be read; the message names the file or row.
+        """
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """A labelled image data set; what the functions named in ``conf/data/*.yaml`` return.
+
+    Attributes:
+        name: For messages and records.
+        train: The training split; ``None`` where only evaluation is wanted.
+        val: The held-out split that every reported figure is measured on.
+        class_names: In the order of the labels.
+
+    Raises:
+        UserError: A split is empty, or a label is not one of the classes; the message names the row.
+    """
+
+    name: str
+    train: ImageTable | None
+    val: ImageTable
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for split, table in (("training", self.train), ("validation", self.val)):
+            if table is not None:
+                self._check(split, table)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of both splits' content; the key under which models trained on this data are kept."""
+        tables = [table.fingerprint for table in (self.train, self.val) if table is not None]
+        return hashlib.sha256(" ".join(tables).encode()).hexdigest()
+
+    @cached_property
+    def native_size(self) -> int:
+        """Short side of the images in pixels: the median over the first 16 of the training (else validation) split."""
+        table = self.val if self.train is None else self.train
+        return median_low(min(table.image(row).shape[-2:]) for row in range(min(len(table), NATIVE_SIZE_IMAGES)))
+
+    def _check(self, split: str, table: ImageTable) -> None:
+        if not len(table):
+            raise UserError(f"The {split} split of {self.name} is empty: give files or folders that hold images.")
+        wrong = np.flatnonzero((table.labels < 0) | (table.labels >= self.num_classes))
+        if len(wrong):
+            raise UserError(
+                f"Row {wrong[0]} of the {split} split of {self.name} has the label {table.labels[wrong[0]]}, but with "
+                f"{self.num_classes} classes labels go from 0 to {self.num_classes - 1} ({len(wrong)} such rows). "
+                "Mend the labels or the number of classes."
+            )
+
+
+def numbered_classes(count: int) -> tuple[str, ...]:
+    """Return the names of classes that have none: their numbers."""
+    return tuple(str(number) for number in range(count))
+
+
+def content_fingerprint(labels: IntArray, read: Callable[[int], bytes]) -> str:
+    """Return a hash that changes when the number of rows, a label or an image changes.
+
+    All labels count. All images count too in a split of at most 256 MiB of encoded images; of a larger one a fixed
+    random choice of rows of that size does, since reading all of ImageNet would take longer than many a run.
+
+    Args:
+        labels: ``int64 [n]``.
+        read: Gives the encoded image of a row.
+    """
+    digest = hashlib.sha256(labels.astype("<i8").tobytes())
+    size = 0
+    for row in random_order(np.arange(len(labels)), SAMPLE_STREAM):
+        encoded = read(int(row))
+        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+        size += len(encoded)
+        if size > FINGERPRINT_BYTES:
+            break
+    return digest.hexdigest()

@@ -1,0 +1,31 @@
+"""The embedded data set: scikit-learn's handwritten digits, which need no network."""
+
+import numpy as np
+import torch
+
+from ktlight.data.arrays import TensorTable
+from ktlight.data.dataset import ImageDataset, numbered_classes
+from ktlight.data.geometry import resize
+from ktlight.data.subset import stratified_subset
+
+SIZE = 32
+TRAIN_FRACTION = 0.2
+
+
+def load_digits() -> ImageDataset:
+    """Return the 1,797 digits, a stratified 360 to train on and 1,437 held out.
+
+    The images of 8 x 8 pixels and 17 grey levels are enlarged once to 32 x 32 pixels of RGB, which timm's small models
+    take. Most are held out, so that small differences can be seen.
+    """
+    from sklearn.datasets import load_digits as load_sklearn_digits
+
+    digits = load_sklearn_digits()
+    grey = torch.from_numpy(np.rint(digits.images * (255 / 16)).astype(np.uint8))
+    images = torch.stack([resize(image.expand(3, -1, -1), SIZE, SIZE) for image in grey])
+    labels = digits.target.astype(np.int64)
+    train = stratified_subset(labels, TRAIN_FRACTION)
+    val = np.setdiff1d(np.arange(len(labels)), train)
+    return ImageDataset(
+        "digits", TensorTable(images[train], labels[train]), TensorTable(images[val], labels[val]), numbered_classes(10)
+    )

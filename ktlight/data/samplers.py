@@ -1,0 +1,100 @@
+"""Which rows make up each batch, and which view of them: pure functions of (seed, epoch, rank).
+
+Each sampler yields whole batches, as ``(view, rows_B)``, and is given to the loader as its ``sampler`` with
+``batch_size=None``. There Lightning finds it and calls ``set_epoch`` before every epoch, which it would not do for a
+``batch_sampler``; and the data set is asked once for a whole batch.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from ktlight.data.randomness import IntArray, random_order
+from ktlight.errors import UserError
+
+PLAIN_VIEW = -1
+
+BatchRequest = tuple[int, IntArray]
+
+
+class TrainBatches(Sampler[BatchRequest]):
+    """Shuffled batches of one epoch for one of several processes.
+
+    The order is cut into global batches of ``batch_size * world_size`` rows and each of these into one slice per rank,
+    so that all processes together take the steps of one process with the global batch. The slices of the last global
+    batch, which may be smaller, are equal too: at most ``world_size - 1`` rows are left out of an epoch.
+
+    Args:
+        rows: The rows to train on.
+        batch_size: Rows per step and process.
+        seed: Of the order.
+        views: Number of different views; epoch e shows view e mod ``views``. ``None``: epoch e shows view e.
+        rank: Of this process.
+        world_size: Number of processes.
+    """
+
+    def __init__(
+        self, rows: IntArray, batch_size: int, seed: int, views: int | None, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        self.seed = seed
+        self.views = views
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0, that the next iteration yields."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return train_steps(len(self.rows), self.batch_size, self.world_size)
+
+    def __iter__(self) -> Iterator[BatchRequest]:
+        view = self.epoch if self.views is None else self.epoch % self.views
+        order = random_order(self.rows, self.seed, self.epoch)
+        for step in range(len(self)):
+            start = step * self.batch_size * self.world_size
+            size = min(self.batch_size, (len(order) - start) // self.world_size)
+            start += self.rank * size
+            yield view, order[start : start + size]
+
+
+def train_steps(num_train: int, batch_size: int, world_size: int) -> int:
+    """Return the number of batches that each process takes in an epoch."""
+    whole, rest = divmod(num_train, batch_size * world_size)
+    return whole + (rest >= world_size)
+
+
+class PlainBatches(Sampler[BatchRequest]):
+    """Every row once, in order, as the plain image, dealt to the processes without padding or duplicates.
+
+    Batches are of as equal size as can be, so that every process has the same number of them: a collective operation in
+    the forward pass (DDP synchronises the buffers there) would otherwise wait for ever.
+
+    Args:
+        rows: The rows to evaluate.
+        batch_size: The most rows per step and process (one more where the processes could not all be given a row).
+        rank: Of this process.
+        world_size: Number of processes.
+
+    Raises:
+        UserError: There are fewer rows than processes.
+    """
+
+    def __init__(self, rows: IntArray, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        if len(rows) < world_size:
+            raise UserError(f"{len(rows)} samples cannot be dealt to {world_size} processes: use fewer devices.")
+        self.rows = rows
+        self.rank = rank
+        self.world_size = world_size
+        self.num_batches = min(-(-len(rows) // (batch_size * world_size)), len(rows) // world_size)
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def __iter__(self) -> Iterator[BatchRequest]:
+        for batch in np.array_split(self.rows, self.num_batches):
+            yield PLAIN_VIEW, np.array_split(batch, self.world_size)[self.rank]

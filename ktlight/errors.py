@@ -1,0 +1,21 @@
+"""The one kind of error that a user can cause and mend."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Something the user gave cannot work; the message says what and what to do about it.
+
+    The command line prints the message alone (no traceback) and exits with a non-zero status.
+    """
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
+    """Return a hint naming the valid names nearest to ``name``, or an empty string if none is near.
+
+    >>> nearest("vit_bb", ["vit_b", "resnet50"])
+    ' Did you mean vit_b?'
+    """
+    matches = get_close_matches(name, sorted(set(known)), n=count, cutoff=0.6)
+    return f" Did you mean {' or '.join(matches)}?" if matches else ""

@@ -1,0 +1,87 @@
+"""Losses that pull a student's logits towards target logits.
+
+Every loss takes half-precision logits too and computes in float32. Nothing is detached here: which side is constant is
+the caller's decision (bidirectional methods differ on it). Target logits must be finite.
+"""
+
+from torch import Tensor
+
+from ktlight.functional.precision import full_precision
+
+
+def kl_divergence_per_sample(student_logits_BC: Tensor, target_logits_BC: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return ``T^2 KL(softmax(target / T) || softmax(student / T))`` of each sample, in nats.
+
+    Args:
+        student_logits_BC: Logits of the network that learns, ``[B, C]``.
+        target_logits_BC: Logits that it learns from, ``[B, C]``.
+        temperature: ``T > 0``; the factor ``T^2`` keeps the size of the gradient (Hinton, Vinyals and Dean, 2015).
+
+    Returns:
+        The divergences ``[B]``, in float32 or wider.
+    """
+    student_log_BC, target_log_BC = _log_probabilities(student_logits_BC, target_logits_BC, temperature)
+    # The product form with log targets: where a target probability underflows to 0, value and gradients stay finite.
+    return temperature**2 * (target_log_BC.exp() * (target_log_BC - student_log_BC)).sum(-1)
+
+
+def kl_divergence(student_logits_BC: Tensor, target_logits_BC: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return the batch mean of :func:`kl_divergence_per_sample`, a scalar.
+
+    The transfer loss of Roth et al., "Fantastic Gains and Where to Find Them" (ICLR 2024, arXiv 2310.17653).
+
+    >>> import torch
+    >>> kl_divergence(torch.zeros(1, 2), torch.tensor([[0.0, 100.0]]))  # log 2
+    tensor(0.6931)
+    """
+    return kl_divergence_per_sample(student_logits_BC, target_logits_BC, temperature).mean()
+
+
+def soft_cross_entropy_per_sample(
+    student_logits_BC: Tensor, target_logits_BC: Tensor, temperature: float = 1.0
+) -> Tensor:
+    """Return ``-T^2 sum_c softmax(target / T)_c log softmax(student / T)_c`` of each sample, in nats.
+
+    The soft-target loss of Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015). It exceeds
+    :func:`kl_divergence_per_sample` by the entropy of the target, so both have the same gradient in the student.
+
+    Args:
+        student_logits_BC: Logits of the network that learns, ``[B, C]``.
+        target_logits_BC: Logits that it learns from, ``[B, C]``.
+        temperature: ``T > 0``.
+
+    Returns:
+        The cross entropies ``[B]``, in float32 or wider.
+    """
+    student_log_BC, target_log_BC = _log_probabilities(student_logits_BC, target_logits_BC, temperature)
+    return -(temperature**2) * (target_log_BC.exp() * student_log_BC).sum(-1)
+
+
+def soft_cross_entropy(student_logits_BC: Tensor, target_logits_BC: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return the batch mean of :func:`soft_cross_entropy_per_sample`, a scalar."""
+    return soft_cross_entropy_per_sample(student_logits_BC, target_logits_BC, temperature).mean()
+
+
+def masked_mean(values_B: Tensor, source_B: Tensor) -> Tensor:
+    """Return the mean over the samples that a source teaches, a scalar.
+
+    Args:
+        values_B: A loss per sample, ``[B]``.
+        source_B: Which source teaches each sample, ``int64 [B]``; negative where a sample is left out of the loss.
+
+    Returns:
+        The mean over the samples kept; 0, with a gradient of 0, when all are left out.
+
+    Processes or micro-batches that keep different numbers of samples need weights to give one mean over all of them.
+    """
+    kept_B = source_B >= 0
+    # `where` and not a product: a value that overflowed on a sample left out must not turn the mean into NaN.
+    return values_B.where(kept_B, 0.0).sum() / kept_B.sum().clamp_min(1)
+
+
+def _log_probabilities(
+    student_logits_BC: Tensor, target_logits_BC: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    student_log_BC = (full_precision(student_logits_BC) / temperature).log_softmax(-1)
+    target_log_BC = (full_precision(target_logits_BC) / temperature).log_softmax(-1)
+    return student_log_BC, target_log_BC

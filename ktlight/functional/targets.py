@@ -1,0 +1,184 @@
+"""The four target rules of KDCL: what several networks together teach each of them.
+
+Guo et al., "Online Knowledge Distillation via Collaborative Learning" (CVPR 2020). Logits of the N networks are stacked
+as ``[N, B, C]``; every rule returns a constant (no gradient flows through it) ``[B, C]`` whose softmax is the target
+distribution. Sums over networks are written as products and sums, not as matrix products, because those would run in
+half precision under autocast and in TF32 where it is switched on.
+"""
+
+import torch
+from torch import Tensor
+
+from ktlight.functional.precision import full_precision
+from ktlight.functional.routing import most_confident, select_target
+
+
+@torch.no_grad()
+def naive_target(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
+    """Return, per sample, the logits of the network with the smallest cross entropy (ties: the first network).
+
+    With the frozen initial student as first network this is the supervised data partitioning of Roth et al.
+
+    Args:
+        logits_NBC: Logits of the networks, ``[N, B, C]``.
+        labels_B: True classes, ``int64 [B]``.
+
+    Returns:
+        The target logits ``[B, C]``, in the dtype of ``logits_NBC``.
+    """
+    return select_target(logits_NBC, most_confident(logits_NBC, labels_B))
+
+
+@torch.no_grad()
+def linear_target(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
+    """Return the convex combination of the networks' logits with the smallest mean cross entropy over the batch.
+
+    Args:
+        logits_NBC: Logits of the networks, ``[N, B, C]``.
+        labels_B: True classes, ``int64 [B]``.
+
+    Returns:
+        The target logits ``[B, C]``, in float32 or wider.
+    """
+    return _combine(linear_weights(logits_NBC, labels_B), full_precision(logits_NBC))
+
+
+@torch.no_grad()
+def linear_weights(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
+    """Solve ``min_w mean_b CE(sum_n w_n z_nb, y_b)`` with ``w >= 0`` and ``sum w = 1``, a convex problem.
+
+    Interior-point Newton steps under a shrinking logarithmic barrier, always the same number of them, so that nothing
+    waits for the device. Networks that the objective cannot tell apart share their weight equally.
+
+    Args:
+        logits_NBC: Logits of the networks, ``[N, B, C]``.
+        labels_B: True classes, ``int64 [B]``.
+
+    Returns:
+        The weights ``[N]``, all positive (one that is best left out ends near 0), in float32 or wider.
+    """
+    margins_NBC = _relative_to_label(logits_NBC, labels_B)
+    weights_N = margins_NBC.new_full((len(margins_NBC),), 1 / len(margins_NBC))
+    for step in range(_NEWTON_STEPS):
+        weights_N = _newton_step(weights_N, margins_NBC, barrier=_FIRST_BARRIER * _BARRIER_DECAY**step)
+    return weights_N / weights_N.sum()
+
+
+@torch.no_grad()
+def minlogit_target(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
+    """Return the element-wise minimum over networks of the logits relative to the label's, ``z_c - z_y``.
+
+    Args:
+        logits_NBC: Logits of the networks, ``[N, B, C]``.
+        labels_B: True classes, ``int64 [B]``.
+
+    Returns:
+        The target logits ``[B, C]``, in float32 or wider; 0 at the label.
+    """
+    return _relative_to_label(logits_NBC, labels_B).amin(0)
+
+
+@torch.no_grad()
+def residual_correlation(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
+    """Return ``C_ij``, the mean over samples of the inner product of the residuals of networks i and j.
+
+    A residual is the softmax of a network minus the one-hot label. Batches of a held-out split combine by their mean
+    weighted with the batch sizes.
+
+    Args:
+        logits_NBC: Logits of the networks, ``[N, B, C]``.
+        labels_B: True classes, ``int64 [B]``.
+
+    Returns:
+        The symmetric matrix ``[N, N]``, in float32 or wider.
+    """
+    probability_NBC = full_precision(logits_NBC).softmax(-1)
+    label_NB1 = _label_index(logits_NBC, labels_B)
+    residual_NBC = probability_NBC.scatter_add(-1, label_NB1, -torch.ones_like(probability_NBC[..., :1]))
+    return (residual_NBC[:, None] * residual_NBC).sum(-1).mean(-1)
+
+
+@torch.no_grad()
+def general_weights(correlation_NN: Tensor) -> Tensor:
+    """Return ``C^-1 1 / (1' C^-1 1)``, the weights of the ensemble with the smallest squared residual.
+
+    A ridge near the rounding error keeps them defined for a singular ``C``: equal networks then share their weight, and
+    a network without error gets it all.
+
+    Args:
+        correlation_NN: The residual correlation of the networks, ``[N, N]``.
+
+    Returns:
+        The weights ``[N]``; they sum to 1 and may be negative.
+    """
+    trace = correlation_NN.trace().clamp_min(torch.finfo(correlation_NN.dtype).tiny)
+    ridge = 4 * torch.finfo(correlation_NN.dtype).eps * _identity_like(correlation_NN)
+    ones_N = torch.ones_like(correlation_NN[0])
+    weights_N: Tensor = torch.linalg.solve_ex(correlation_NN / trace + ridge, ones_N).result
+    return weights_N / weights_N.sum()
+
+
+@torch.no_grad()
+def general_target(logits_NBC: Tensor, weights_N: Tensor) -> Tensor:
+    """Return the weighted mean of the networks' *probabilities*, clipped at 0 and rescaled to sum to 1.
+
+    Public sources disagree on whether logits or probabilities are averaged; the weights minimise the squared residual
+    of probabilities, so these are.
+
+    Args:
+        logits_NBC: Logits of the networks, ``[N, B, C]``.
+        weights_N: What :func:`general_weights` returns, ``[N]``.
+
+    Returns:
+        Log-probabilities ``[B, C]``, finite, in float32 or wider; their softmax is the target.
+    """
+    probability_BC = _combine(weights_N, full_precision(logits_NBC).softmax(-1))
+    clipped_BC = probability_BC.clamp_min(torch.finfo(probability_BC.dtype).tiny)
+    return clipped_BC.log().log_softmax(-1)
+
+
+_NEWTON_STEPS = 24
+_FIRST_BARRIER = 0.1
+_BARRIER_DECAY = 0.6
+_STEP_SIZES = 8
+
+
+def _newton_step(weights_N: Tensor, margins_NBC: Tensor, barrier: float) -> Tensor:
+    """Lower ``mean_b logsumexp_c(sum_n w_n r_nbc) - barrier sum_n log w_n`` along its Newton direction."""
+    logits_BC = _combine(weights_N, margins_NBC)
+    probability_BC = logits_BC.softmax(-1)
+    mean_NB = (probability_BC * margins_NBC).sum(-1)
+    centred_NBC = margins_NBC - mean_NB[..., None]
+    hessian_NN = (probability_BC * centred_NBC[:, None] * centred_NBC).sum(-1).mean(-1)
+
+    # In relative steps x = dw / w the system stays well conditioned when a weight vanishes; w'x = 0 keeps the sum.
+    system_NN = weights_N[:, None] * hessian_NN * weights_N + barrier * _identity_like(hessian_NN)
+    descent_N = barrier - weights_N * mean_NB.mean(-1)
+    solution_N2: Tensor = torch.linalg.solve_ex(system_NN, torch.stack((descent_N, weights_N), -1)).result
+    free_N, constraint_N = solution_N2.unbind(-1)
+    relative_N = free_N - (weights_N * free_N).sum() / (weights_N * constraint_N).sum() * constraint_N
+
+    # Newton alone overshoots where the objective is nearly piecewise linear, so the best of several lengths is taken.
+    longest = (0.95 / (-relative_N).amax().clamp_min(1e-6)).clamp_max(1.0)
+    lengths_K = longest * 0.5 ** torch.arange(_STEP_SIZES, device=weights_N.device)
+    candidates_KN = weights_N * (1 + lengths_K[:, None] * relative_N)
+    logits_KBC = logits_BC + lengths_K[:, None, None] * _combine(weights_N * relative_N, margins_NBC)
+    merit_K = logits_KBC.logsumexp(-1).mean(-1) - barrier * candidates_KN.log().sum(-1)
+    return candidates_KN.index_select(0, merit_K.argmin(0, keepdim=True)).squeeze(0)
+
+
+def _identity_like(matrix_NN: Tensor) -> Tensor:
+    return torch.eye(len(matrix_NN), dtype=matrix_NN.dtype, device=matrix_NN.device)
+
+
+def _combine(weights_N: Tensor, values_NBC: Tensor) -> Tensor:
+    return (weights_N[:, None, None] * values_NBC).sum(0)
+
+
+def _relative_to_label(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
+    logits_NBC = full_precision(logits_NBC)
+    return logits_NBC - logits_NBC.gather(-1, _label_index(logits_NBC, labels_B))
+
+
+def _label_index(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
+    return labels_B[None, :, None].expand(len(logits_NBC), -1, 1)

@@ -1,0 +1,112 @@
+"""What every transfer method shares: networks that learn, a training step that sums the terms, and accuracy."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from ktlight.errors import UserError
+from ktlight.methods.optimization import Optimization
+from ktlight.models.classifier import Classifier
+from ktlight.types import Batch
+
+CHECK_EVERY = 50  # steps between two looks at the loss: each look waits for the device
+
+
+class TransferMethod(LightningModule, ABC):
+    """A training scheme: the student is network 0, peers that learn with it follow.
+
+    A method says in `terms` what the loss of a batch consists of. Frozen sources are not its business: the sample
+    router has already written who teaches what into the batch.
+
+    Args:
+        networks: The student, then its peers if the method has any.
+        optimization: Optimiser and learning rate of all networks that learn.
+
+    Attributes:
+        learners: How many of the networks learn, counted from the student.
+    """
+
+    holdout: float = 0.0
+    """Share of the training samples that the method wants kept apart from training."""
+    routed: bool = False
+    """Whether the method learns from the targets that a sample router writes."""
+
+    def __init__(self, networks: Sequence[Classifier], optimization: Optimization) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.learners = len(networks)
+        self.optimization = optimization
+        classes = networks[0].num_classes
+        self.accuracies = nn.ModuleList(MulticlassAccuracy(classes, average="micro") for _ in networks)
+        self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
+
+    @property
+    def student(self) -> Classifier:
+        """The network the transfer is for."""
+        return self.networks[0]  # type: ignore[return-value]
+
+    @abstractmethod
+    def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Return the named loss terms of one batch; their sum is what is minimised.
+
+        Args:
+            logits_NBC: Logits ``[B, C]`` of each network.
+            batch: The batch, with ``source`` and ``target`` where a router ran.
+        """
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the summed loss of one batch and log its terms."""
+        terms = self.terms([network(batch["image"]) for network in self.networks], batch)
+        loss = torch.stack(list(terms.values())).sum()
+        # Remembered on the device: asking for the value at every step would stall it.
+        self.first_bad_step = torch.where(
+            (self.first_bad_step < 0) & ~torch.isfinite(loss.detach()), self.global_step, self.first_bad_step
+        )
+        logged = {f"train/{name}": term.detach() for name, term in terms.items()} | {"train/loss": loss.detach()}
+        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(batch["label"]), sync_dist=True)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Look every now and then whether the loss is still a number."""
+        if (batch_idx + 1) % CHECK_EVERY == 0:
+            self.check_finite()
+
+    def on_train_epoch_end(self) -> None:
+        """Look before the epoch's checkpoint is written, so that the last checkpoint is always a good one."""
+        self.check_finite()
+        for name, parameter in self.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise UserError(_diverged(f"the weights {name} are not finite after step {self.global_step}"))
+
+    def check_finite(self) -> None:
+        """Raise `UserError` if the loss of any step so far was NaN or infinite."""
+        if (step := int(self.first_bad_step)) >= 0:
+            raise UserError(_diverged(f"the loss is not finite at optimiser step {step}"))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count the correct predictions of every network."""
+        for network, accuracy in zip(self.networks, self.accuracies, strict=True):
+            accuracy.update(network(batch["image"]), batch["label"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the accuracies in percent: ``val/acc`` of the student, ``val/acc_peer<i>`` of its peers."""
+        for number, accuracy in enumerate(self.accuracies):
+            self.log(f"val/acc{f'_peer{number}' if number else ''}", 100 * accuracy.compute(), prog_bar=number == 0)
+            accuracy.reset()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimiser over everything that learns, and its schedule."""
+        return self.optimization.configure(self.networks.parameters(), self.trainer)
+
+
+def _diverged(what: str) -> str:
+    return (
+        f"training diverged: {what}. The checkpoint of the last good epoch is kept. "
+        "Lower optim.lr, set trainer.gradient_clip_val=1.0 or use trainer.precision=32-true."
+    )

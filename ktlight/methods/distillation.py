@@ -1,0 +1,66 @@
+"""Distillation from routed targets: kl, hinton, xe_kl, and with a router kl_dp and its relatives."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ktlight.errors import UserError
+from ktlight.functional import kl_divergence_per_sample, soft_cross_entropy_per_sample
+from ktlight.methods.base import TransferMethod
+from ktlight.methods.optimization import Optimization
+from ktlight.models.classifier import Classifier
+from ktlight.types import Batch
+
+SOFT_LOSSES = {"kl": kl_divergence_per_sample, "cross_entropy": soft_cross_entropy_per_sample}
+
+
+class Distillation(TransferMethod):
+    """``mixing * soft(student, target) + (1 - mixing) * cross_entropy(student, label)`` (arXiv 2310.17653, eq. 1 ff.).
+
+    The target of each sample is what the router wrote. A sample the router left out (source -1) contributes nothing;
+    the sum is still divided by the whole batch, so that the pull of a sample does not depend on how many others were
+    left out, nor on how the batch is dealt to processes.
+
+    Args:
+        networks: The student alone.
+        optimization: Optimiser and learning rate.
+        name: Name of the method in results.
+        soft_loss: ``kl``, or ``cross_entropy`` with soft targets (Hinton et al., 2015).
+        mixing: Lambda, the weight of the soft term.
+        temperature: T of the soft term, which is multiplied by T^2.
+    """
+
+    routed = True
+
+    def __init__(
+        self,
+        networks: Sequence[Classifier],
+        optimization: Optimization,
+        *,
+        name: str,
+        soft_loss: Literal["kl", "cross_entropy"],
+        mixing: float,
+        temperature: float,
+    ) -> None:
+        if not 0 <= mixing <= 1:
+            raise UserError(f"method.mixing={mixing} is no weight: give a number from 0 (labels only) to 1 (teacher only)")
+        if temperature <= 0:
+            raise UserError(f"method.temperature={temperature} must be positive")
+        super().__init__(networks[:1], optimization)
+        self.name = name
+        self.soft_loss = SOFT_LOSSES[soft_loss]
+        self.mixing = mixing
+        self.temperature = temperature
+
+    def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Return the soft term, and the label term where it has a weight."""
+        student_BC = logits_NBC[0]
+        taught_B = batch["source"] >= 0
+        soft_B = self.soft_loss(student_BC, batch["target"], self.temperature)
+        terms = {"soft": self.mixing * (soft_B * taught_B).mean()}
+        if self.mixing < 1:
+            label_B = cross_entropy(student_BC.float(), batch["label"], reduction="none")
+            terms["label"] = (1 - self.mixing) * (label_B * taught_B).mean()
+        return terms

@@ -1,0 +1,109 @@
+"""KDCL: networks that train together towards a target made of all of them (Guo et al., CVPR 2020)."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ktlight.errors import UserError
+from ktlight.functional import (
+    general_target,
+    general_weights,
+    kl_divergence,
+    linear_target,
+    minlogit_target,
+    naive_target,
+    residual_correlation,
+)
+from ktlight.methods.base import TransferMethod
+from ktlight.methods.optimization import Optimization
+from ktlight.models.classifier import Classifier
+from ktlight.types import Batch
+
+TARGET_RULES = {"naive": naive_target, "linear": linear_target, "minlogit": minlogit_target}
+
+
+class KDCL(TransferMethod):
+    """``L_i = CE(z_i, y) + weight * T^2 * KL(softmax(z_target / T) || softmax(z_i / T))``, summed over the networks.
+
+    The target is built from the live logits of all networks and is a constant for the gradient. Of the points on which
+    public sources differ, this takes: per-sample choice in `naive`, one convex combination a batch in `linear`,
+    probabilities in `general`, T = 2 and weight 1.
+
+    Args:
+        networks: The student, then the teachers.
+        optimization: Optimiser and learning rate of every network.
+        name: Name of the method in results.
+        rule: How the target is made: ``naive``, ``linear``, ``minlogit`` or ``general``.
+        weight: Lambda, the weight of the collaborative term.
+        temperature: T.
+        update_teacher: Whether the teachers learn too.
+        holdout: Share of the training samples kept apart for ``general``, which weighs the networks by how their
+            errors correlate there, anew every epoch.
+    """
+
+    general_weights_M: Tensor
+
+    def __init__(
+        self,
+        networks: Sequence[Classifier],
+        optimization: Optimization,
+        *,
+        name: str,
+        rule: Literal["naive", "linear", "minlogit", "general"],
+        weight: float,
+        temperature: float,
+        update_teacher: bool,
+        holdout: float,
+    ) -> None:
+        if len(networks) < 2:
+            raise UserError("method=kdcl needs at least two networks: give a teacher beside the student")
+        if rule not in (*TARGET_RULES, "general"):
+            raise UserError(f"unknown method.rule '{rule}': choose one of {', '.join(TARGET_RULES)}, general")
+        if rule == "general" and not 0 < holdout < 1:
+            raise UserError("method.rule=general weighs the networks on kept-apart samples: set method.holdout, e.g. 0.1")
+        peers = networks if update_teacher else [networks[0], *(network.frozen_copy() for network in networks[1:])]
+        super().__init__(peers, optimization)
+        self.name = name
+        self.rule = rule
+        self.weight = weight
+        self.temperature = temperature
+        self.holdout = holdout if rule == "general" else 0.0
+        self.learners = len(networks) if update_teacher else 1
+        self.register_buffer("general_weights_M", torch.full((len(networks),), 1 / len(networks)), persistent=False)
+
+    def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Return a label term and a collaborative term for each network that learns."""
+        target_BC = self.target(torch.stack([logits.detach().float() for logits in logits_NBC]), batch["label"])
+        terms = {}
+        for number, logits_BC in enumerate(logits_NBC[: self.learners]):
+            terms[f"label_{number}"] = cross_entropy(logits_BC.float(), batch["label"])
+            terms[f"soft_{number}"] = self.weight * kl_divergence(logits_BC, target_BC, self.temperature)
+        return terms
+
+    def target(self, logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
+        """Return the target logits ``[B, C]`` by the method's rule."""
+        if self.rule == "general":
+            return general_target(logits_NBC, self.general_weights_M)
+        return TARGET_RULES[self.rule](logits_NBC, labels_B)
+
+    @torch.no_grad()
+    def on_train_epoch_start(self) -> None:
+        """Weigh the networks on the held-out samples (rule ``general``)."""
+        if self.rule != "general":
+            return
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        modes = [network.training for network in self.networks]
+        self.networks.eval()
+        correlation = torch.zeros(len(self.networks), len(self.networks), device=self.device)
+        for batch in data.holdout_dataloader():
+            image, labels_B = batch["image"].to(self.device), batch["label"].to(self.device)
+            with self.trainer.precision_plugin.forward_context():
+                logits_NBC = torch.stack([network(image).float() for network in self.networks])
+            correlation += residual_correlation(logits_NBC, labels_B) * len(labels_B)
+        for network, mode in zip(self.networks, modes, strict=True):
+            network.train(mode)
+        total = self.trainer.strategy.reduce(correlation, reduce_op="sum")
+        self.general_weights_M = general_weights(total / data.num_holdout)

@@ -1,0 +1,65 @@
+"""How the weights are moved: the optimiser, its learning rate and the schedule of it."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lightning import Trainer
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch.nn import Parameter
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """An optimiser and a learning-rate schedule, before the parameters are known.
+
+    Attributes:
+        optimizer: Makes the optimiser from parameters and ``lr``.
+        lr: Learning rate at an effective batch of ``lr_batch`` samples.
+        lr_batch: The learning rate grows in proportion to the effective batch (processes x batch x accumulation)
+            from this size on, as in the paper (lr 1e-4 * batch / 256); None keeps ``lr`` at any batch.
+        warmup_epochs: Epochs of linear warm-up from zero.
+        decay: ``constant``, or ``cosine`` down to zero at the last step.
+    """
+
+    optimizer: Callable[..., Optimizer]
+    lr: float
+    lr_batch: int | None = 256
+    warmup_epochs: float = 0
+    decay: Literal["constant", "cosine"] = "constant"
+
+    def configure(self, parameters: Iterable[Parameter], trainer: Trainer) -> OptimizerLRSchedulerConfig:
+        """Make the optimiser and its per-step schedule for a trainer that has its data module attached."""
+        lr = self.scaled_lr(effective_batch(trainer))
+        trainable = [parameter for parameter in parameters if parameter.requires_grad]
+        optimizer = self.optimizer(params=trainable, lr=lr, **fused(trainable))
+        total = int(trainer.estimated_stepping_batches)
+        warmup = round(self.warmup_epochs * total / (trainer.max_epochs or 1))
+        schedule = LambdaLR(optimizer, lambda step: self.factor(step, warmup, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def scaled_lr(self, batch: int) -> float:
+        """Return the learning rate for an effective batch of ``batch`` samples."""
+        return self.lr * batch / self.lr_batch if self.lr_batch else self.lr
+
+    def factor(self, step: int, warmup: int, total: int) -> float:
+        """Return the share of the learning rate at ``step`` of ``total`` optimiser steps."""
+        if step < warmup:
+            return (step + 1) / warmup
+        if self.decay == "constant":
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+def effective_batch(trainer: Trainer) -> int:
+    """Return the number of samples behind one optimiser step, over all processes."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    return int(data.batch_size * trainer.world_size * trainer.accumulate_grad_batches)
+
+
+def fused(parameters: list[Parameter]) -> dict[str, bool]:
+    """Return the option for one kernel over all parameters, where the optimiser runs on a GPU."""
+    return {"fused": True} if parameters and parameters[0].is_cuda else {}

@@ -1,0 +1,70 @@
+"""A network and its own preprocessing: raw images in, logits out."""
+
+import copy
+import hashlib
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from ktlight.models.preprocess import Preprocess
+
+
+class Classifier(nn.Module):
+    """Any two classifiers take the same raw batch, because each brings its own preprocessing.
+
+    Args:
+        network: Maps preprocessed images to logits ``[B, C]``.
+        preprocess: Maps raw images to what ``network`` takes; ``nn.Identity()`` for a user's own network.
+        name: What the user calls it.
+        architecture: timm's name without a tag, or the name of the user's own class.
+        num_classes: Number of logits, C.
+    """
+
+    def __init__(
+        self, network: nn.Module, preprocess: nn.Module, *, name: str, architecture: str, num_classes: int
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.preprocess = preprocess
+        self.name = name
+        self.architecture = architecture
+        self.num_classes = num_classes
+        self.frozen = False
+
+    @classmethod
+    def from_network(
+        cls, network: nn.Module, *, name: str, img_size: int | None = None, crop_pct: float | None = None
+    ) -> Self:
+        """Wrap a network made by timm, with the preprocessing recorded in it; see :meth:`Preprocess.from_network`."""
+        recorded: Any = network  # timm adds attributes that nn.Module does not declare
+        return cls(
+            network,
+            Preprocess.from_network(network, img_size, crop_pct),
+            name=name,
+            architecture=recorded.pretrained_cfg["architecture"],
+            num_classes=recorded.num_classes,
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits ``[B, C]`` of raw images ``uint8 [B, 3, H, W]``."""
+        logits: Tensor = self.network(self.preprocess(image))
+        return logits
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation; a frozen copy stays in evaluation."""
+        return super().train(mode and not self.frozen)
+
+    def frozen_copy(self) -> Self:
+        """Return a copy that never changes: no gradients, and evaluation mode even after ``train()``."""
+        twin = copy.deepcopy(self)
+        twin.frozen = True
+        return twin.eval().requires_grad_(False)
+
+    def weights_hash(self) -> str:
+        """Return the SHA-256 of the network's state dict: names, types, shapes and values, in the order of names."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.network.state_dict().items()):
+            digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()

@@ -1,0 +1,101 @@
+"""Writing a classifier as a folder that others can load with nothing of ours."""
+
+import copy
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from timm.models import save_for_hf
+from torch import nn
+
+from ktlight.errors import UserError
+from ktlight.models.card import model_card
+from ktlight.models.classifier import Classifier
+from ktlight.models.preprocess import Preprocess
+
+
+def export_classifier(
+    classifier: Classifier, folder: Path, *, record: Mapping[str, Any], class_names: Sequence[str] = ()
+) -> None:
+    """Write ``folder``, replacing what is there: weights, how they were made, and a model card.
+
+    A network of timm becomes a folder for ``timm.create_model("local-dir:<folder>", pretrained=True)``, with its
+    constructor arguments, preprocessing and class names; of a user's own network, only the state dict is kept.
+
+    Args:
+        classifier: What to write; it may be on any device.
+        folder: Where to; it appears whole or not at all.
+        record: How the classifier was made, for ``training_record.json``; anything that JSON can hold.
+        class_names: Names of the classes in the order of the logits.
+
+    Raises:
+        UserError: If the folder cannot be written, as when the disk is full.
+    """
+    is_timm = hasattr(classifier.network, "pretrained_cfg")
+    with whole_folder(folder) as temporary:
+        if is_timm:
+            _write_timm(classifier, temporary, class_names)
+        else:
+            _write_weights(classifier.network, temporary)
+        (temporary / "training_record.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        card = model_card(classifier.name, classifier.architecture, classifier.num_classes, record, is_timm=is_timm)
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``folder`` that takes its place at the end; nothing is left behind on failure.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        _replace(temporary, folder)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{folder} could not be written ({error}); free some space there or choose another folder "
+            "(hydra.run.dir= for runs, the environment variable KTLIGHT_CACHE for the zoo)."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(new: Path, folder: Path) -> None:
+    # a folder cannot be renamed onto another that is not empty, so the old one steps aside first
+    old = new.with_name(f"{new.name}-old")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_timm(classifier: Classifier, folder: Path, class_names: Sequence[str]) -> None:
+    # safetensors takes neither channels-last weights nor those on a device
+    network = copy.deepcopy(classifier.network).cpu().to(memory_format=torch.contiguous_format)
+    preprocess = classifier.preprocess
+    save_for_hf(
+        network,
+        str(folder),
+        model_config={"label_names": list(class_names)} if class_names else None,
+        safe_serialization=True,
+        data_config=preprocess.data_config() if isinstance(preprocess, Preprocess) else None,
+    )
+
+
+def _write_weights(network: nn.Module, folder: Path) -> None:
+    # clones: safetensors refuses weights that share memory, as tied layers do
+    state = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in network.state_dict().items()
+    }
+    safetensors.torch.save_file(state, folder / "model.safetensors")

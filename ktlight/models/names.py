@@ -1,0 +1,82 @@
+"""Names of models: short aliases and every architecture of timm, known without importing timm."""
+
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from ktlight.errors import UserError, nearest
+
+ALIASES: dict[str, str] = {
+    "vit_t": "vit_tiny_patch16_224",
+    "vit_s": "vit_small_patch16_224",
+    "vit_b": "vit_base_patch16_224",
+    "vit_l": "vit_large_patch16_224",
+    "deit_t": "deit_tiny_patch16_224",
+    "deit_s": "deit_small_patch16_224",
+    "deit_b": "deit_base_patch16_224",
+    "deit3_s": "deit3_small_patch16_224",
+    "deit3_b": "deit3_base_patch16_224",
+    "swin_t": "swin_tiny_patch4_window7_224",
+    "swin_s": "swin_small_patch4_window7_224",
+    "swin_b": "swin_base_patch4_window7_224",
+    "mixer_s": "mixer_s16_224",
+    "mixer_b": "mixer_b16_224",
+    "resmlp_12": "resmlp_12_224",
+    "resmlp_24": "resmlp_24_224",
+    "convnext_t": "convnext_tiny",
+    "convnext_s": "convnext_small",
+    "convnext_b": "convnext_base",
+    "mobilenetv2": "mobilenetv2_100",
+    "mobilenetv3_s": "mobilenetv3_small_100",
+    "mobilenetv3_l": "mobilenetv3_large_100",
+    "effnet_b0": "efficientnet_b0",
+    "effnet_b1": "efficientnet_b1",
+    "effnet_b2": "efficientnet_b2",
+    "effnet_lite0": "tf_efficientnet_lite0",
+    "effnet_lite1": "tf_efficientnet_lite1",
+    "effnet_lite2": "tf_efficientnet_lite2",
+    "regnetx_400mf": "regnetx_004",
+    "regnety_400mf": "regnety_004",
+    "regnety_1600mf": "regnety_016",
+}
+"""Short names on the left, timm's on the right; ``resnet50``, ``test_vit`` and the like are timm's own."""
+
+_REGISTERED = re.compile(r"^@register_model\s*\n(?:@.*\n)*def (\w+)", re.MULTILINE)
+
+
+@cache
+def architectures() -> tuple[str, ...]:
+    """Return every architecture of the installed timm, sorted.
+
+    Importing timm takes seconds, so its source files are searched for ``@register_model`` instead, which finds
+    exactly the names of ``timm.list_models()`` in a fraction of a second.
+    """
+    specification = find_spec("timm")
+    if specification is None or not specification.submodule_search_locations:
+        raise UserError("timm is not installed; run: pip install timm")
+    sources = Path(specification.submodule_search_locations[0], "models").rglob("*.py")
+    names = {name for source in sources for name in _REGISTERED.findall(source.read_text(encoding="utf-8"))}
+    return tuple(sorted(names))
+
+
+def is_known(name: str) -> bool:
+    """Return whether ``name``, without its tag, is an alias or an architecture of timm."""
+    base = name.partition(".")[0]
+    return base in ALIASES or base in architectures()
+
+
+def resolve(name: str) -> str:
+    """Return timm's architecture for an alias or a timm name; a tag (``vit_b.augreg_in21k_ft_in1k``) is kept.
+
+    >>> resolve("vit_b"), resolve("resnet50.a1_in1k")
+    ('vit_base_patch16_224', 'resnet50.a1_in1k')
+
+    Raises:
+        UserError: If there is no such model; the message names the nearest ones.
+    """
+    base, dot, tag = name.partition(".")
+    if is_known(name):
+        return ALIASES.get(base, base) + dot + tag
+    hint = nearest(name, [*ALIASES, *architectures()])
+    raise UserError(f"There is no model called {name!r}.{hint} Any name of timm.list_models() or an alias will do.")

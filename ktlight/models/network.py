@@ -1,0 +1,81 @@
+"""Networks of timm, with random weights: what they take, and how they are made."""
+
+from typing import Any
+
+import timm
+from timm.models import PretrainedCfg, get_model_input_config, get_pretrained_cfg
+from torch import nn
+
+from ktlight.errors import UserError, nearest
+from ktlight.models.spec import ModelConfig
+
+COARSEST_STRIDE = 32
+
+
+def recorded_config(architecture: str) -> PretrainedCfg:
+    """Return what timm records about an architecture and the Hub weights of its tag.
+
+    Raises:
+        UserError: If timm knows no such architecture or tag.
+    """
+    tagged = timm.list_models(architecture.partition(".")[0] + ".*", include_tags=True)
+    recorded = get_pretrained_cfg(architecture) if "." not in architecture or architecture in tagged else None
+    if recorded is None:
+        raise UserError(f"timm {timm.__version__} has no model {architecture}.{nearest(architecture, tagged)}")
+    return recorded
+
+
+def training_size(architecture: str, native_size: int) -> int:
+    """Return the input size in pixels to train with: that of the images, but no more than the architecture's own.
+
+    It is a multiple of 32, so that the coarsest features have at least one position, and no less than timm's minimum.
+    """
+    recorded = recorded_config(architecture)
+    least, own = (max(size[1:]) for size in (recorded.min_input_size or (3, 0, 0), recorded.input_size))
+    return int(min(own, max(least, -(-native_size // COARSEST_STRIDE) * COARSEST_STRIDE)))
+
+
+def create_network(config: ModelConfig, num_classes: int, img_size: int | None = None, in_chans: int = 3) -> nn.Module:
+    """Return a network with random weights.
+
+    Args:
+        config: Architecture and constructor arguments.
+        num_classes: Number of logits.
+        img_size: Side of the square input; it reaches only the constructors that must know it (ViT, Swin, Mixer).
+        in_chans: Number of channels of the input.
+
+    Raises:
+        UserError: If the architecture, its tag or a constructor argument does not exist or cannot work.
+    """
+    arguments = {"num_classes": num_classes, "in_chans": in_chans, **config.kwargs}
+    if img_size is not None and recorded_config(config.architecture).fixed_input_size:
+        arguments["img_size"] = img_size
+    return create(config.architecture, arguments)
+
+
+def create(source: str, arguments: dict[str, Any]) -> nn.Module:
+    """Return a network with random weights; ``source`` is an architecture or ``local-dir:`` and a timm folder.
+
+    Raises:
+        UserError: If timm cannot make it of these arguments.
+    """
+    try:
+        network: nn.Module = timm.create_model(source, pretrained=False, **arguments)
+    except (TypeError, ValueError, AssertionError, RuntimeError, ZeroDivisionError) as error:
+        given = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        raise UserError(f"timm cannot make {source} with {given}: {error}. Change img_size= or kwargs=.") from error
+    return network
+
+
+def set_input_size(network: nn.Module, img_size: int) -> None:
+    """Make a network that is built for one input size take another; position embeddings are resampled.
+
+    Raises:
+        UserError: If its architecture cannot, as an MLP-Mixer.
+    """
+    current = get_model_input_config(network)
+    if not current["fixed_input_size"] or current["input_size"][1:] == (img_size, img_size):
+        return
+    if not hasattr(network, "set_input_size"):
+        raise UserError(f"{type(network).__name__} takes only its own input size, {current['input_size'][1:]} pixels.")
+    network.set_input_size(img_size=(img_size, img_size))  # type: ignore[operator]

@@ -1,0 +1,102 @@
+"""The folder of a run: everything needed to understand it, check it, continue it and use its student."""
+
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from ktlight.errors import UserError
+from ktlight.report.files import write_atomically, write_text
+
+PACKAGES = ("ktlight", "torch", "torchvision", "lightning", "timm", "torchmetrics", "hydra-core", "datasets")
+
+
+class RunFolder:
+    """Names the files of a run and writes them whole.
+
+    ====================== ==================================================================
+    config.yaml            the resolved config
+    environment.json       versions, machine, command
+    results.json           the figures, in percent; there when the run is finished
+    predictions.parquet    index, label and every model's prediction, a row a test sample
+    curves.csv             losses, shares and accuracies, a row an epoch
+    student/               the model, as ``timm.create_model("local-dir:...")`` loads it
+    checkpoints/last.ckpt  state after the last whole epoch, for ``resume=true``, until the run is finished
+    previous-N/            what an earlier run had left in the same folder
+    ====================== ==================================================================
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.results_file = self.path / "results.json"
+        self.checkpoint = self.path / "checkpoints" / "last.ckpt"
+        self.config_file = self.path / "config.yaml"
+
+    @property
+    def results(self) -> dict[str, Any] | None:
+        """The results of a finished run, else None."""
+        return json.loads(self.results_file.read_text()) if self.results_file.exists() else None
+
+    def set_aside(self) -> Path | None:
+        """Move what an earlier run left here into ``previous-N`` and return that folder; None if there was nothing."""
+        earlier = [path for path in self.path.glob("*") if not _stays(path.name)]
+        if not earlier:
+            return None
+        number = 1 + sum(1 for _ in self.path.glob("previous-*"))
+        target = self.path / f"previous-{number}"
+        target.mkdir()
+        for path in earlier:
+            path.rename(target / path.name)
+        return target
+
+    def write_config(self, text: str) -> None:
+        """Write the resolved config; a run that is resumed must have the config it was started with.
+
+        Raises:
+            UserError: The folder holds an unfinished run of another config.
+        """
+        if self.config_file.exists() and self.checkpoint.exists() and (old := self.config_file.read_text()) != text:
+            changed = sorted(set(text.splitlines()) ^ set(old.splitlines()))
+            raise UserError(
+                f"{self.path} holds a run with another config, so it cannot be resumed with this one. They differ in: "
+                f"{'; '.join(line.strip() for line in changed[:6])}. Give the same options, or start anew with resume=false."
+            )
+        write_text(self.config_file, text)
+
+    def write_environment(self) -> None:
+        """Write what the figures may depend on beside the config."""
+        gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        facts = {
+            "command": sys.argv,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "processor": torch.backends.cpu.get_cpu_capability(),
+            "threads": torch.get_num_threads(),
+            "gpus": gpus,
+            "packages": {name: version(name) for name in PACKAGES},
+        }
+        write_text(self.path / "environment.json", json.dumps(facts, indent=2))
+
+    def write_predictions(self, columns: Mapping[str, Tensor]) -> None:
+        """Write the integer columns ``[n]`` as a parquet file."""
+        table = pa.table({name: column.cpu().numpy() for name, column in columns.items()})
+        write_atomically(self.path / "predictions.parquet", lambda file: pq.write_table(table, file))
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write the figures; their presence says that the run is finished, so its checkpoint goes."""
+        write_text(self.results_file, json.dumps(results, indent=2, allow_nan=False) + "\n")
+        shutil.rmtree(self.checkpoint.parent, ignore_errors=True)
+
+
+def _stays(name: str) -> bool:
+    # Hydra has just written its own record and opened the log when the task starts.
+    return name.startswith("previous-") or name in (".hydra", "run.log", "multirun.yaml")

@@ -1,0 +1,83 @@
+"""The figures of a transfer, from nothing but the predictions of the models on the same samples."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ktlight.functional import (
+    class_counts,
+    class_entropy,
+    complementary_knowledge,
+    knowledge_gain,
+    knowledge_loss,
+    mcnemar_p_value,
+    paired_interval,
+    prediction_flips,
+    top_classes,
+    transfer_rate,
+)
+
+
+def transfer_figures(columns: Mapping[str, Tensor], class_names: Sequence[str]) -> dict[str, Any]:
+    """Return the figures of one transfer, in percent (of the test samples unless said otherwise).
+
+    Args:
+        columns: ``label``, ``before``, ``teacher``, ``ensemble`` and ``after``, each int64 ``[n]``: the columns of the
+            run's ``predictions.parquet``, from which every figure can be computed again.
+        class_names: Names of the classes.
+
+    Returns:
+        ``transfer_delta_ci95`` is the adjusted Wald interval for paired proportions (Bonett and Price, 2012),
+        ``mcnemar_p`` the exact p-value of no change; ``transfer_rate`` is None if there was nothing to transfer.
+        ``flip_entropy`` (nats) and ``top20_classes`` describe where the teacher's complementary knowledge lies.
+    """
+    labels, before, after = columns["label"], columns["before"], columns["after"]
+    teacher = columns["teacher"]
+    counts_C = class_counts(prediction_flips(before, teacher, labels)[0], labels, len(class_names))
+    rate = float(transfer_rate(before, teacher, after, labels))
+    return {
+        "num_eval": len(labels),
+        "acc_before": accuracy(before, labels),
+        "acc_teacher": accuracy(teacher, labels),
+        "acc_ensemble": accuracy(columns["ensemble"], labels),
+        "acc_after": accuracy(after, labels),
+        **change(before, after, labels),
+        "complementary_knowledge": float(complementary_knowledge(before, teacher, labels)),
+        "transfer_rate": None if math.isnan(rate) else rate,
+        "flip_entropy": float(class_entropy(counts_C)),
+        "top20_classes": [class_names[number] for number in top_classes(counts_C, 20).tolist()],
+    }
+
+
+def change(before: Tensor, after: Tensor, labels: Tensor, prefix: str = "") -> dict[str, Any]:
+    """Return the transfer delta of one network with its interval, p-value, knowledge gain and loss.
+
+    Args:
+        before: Predictions before, ``[n]``.
+        after: Predictions after, ``[n]``.
+        labels: Labels, ``[n]``.
+        prefix: Put before every key, for networks other than the student.
+    """
+    gained, lost, _ = prediction_flips(before, after, labels)
+    low, high = paired_interval(int(gained.sum()), int(lost.sum()), len(labels))
+    figures = {
+        "transfer_delta": accuracy(after, labels) - accuracy(before, labels),
+        "transfer_delta_ci95": [low, high],
+        "mcnemar_p": mcnemar_p_value(int(gained.sum()), int(lost.sum())),
+        "knowledge_gain": float(knowledge_gain(before, after, labels)),
+        "knowledge_loss": float(knowledge_loss(before, after, labels)),
+    }
+    return {f"{prefix}{name}": value for name, value in figures.items()}
+
+
+def accuracy(predictions: Tensor, labels: Tensor) -> float:
+    """Return the share of correct predictions in percent."""
+    return float(100 * (predictions == labels).to(torch.float64).mean())
+
+
+def more_confident(predictions_KB: Tensor, confidences_KB: Tensor) -> Tensor:
+    """Return, per sample, the prediction of the most confident model (ties: the first); the ``ensemble`` column."""
+    return predictions_KB.gather(0, confidences_KB.argmax(0, keepdim=True))[0]

@@ -1,0 +1,1 @@
+"""What restrains the weights of the student while it learns."""

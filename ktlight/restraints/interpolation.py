@@ -1,0 +1,88 @@
+"""Weight interpolation: momentum-based continual learning (MCL), and the moving average of pretraining."""
+
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from ktlight.errors import UserError
+from ktlight.functional import interpolate_
+
+
+class WeightInterpolation(Callback):
+    """Keeps slow weights: every N optimiser steps ``slow = tau * slow + (1 - tau) * fast`` (arXiv 2310.17653, sec. 4).
+
+    The slow weights start as the initial ones; they are what is evaluated and what the module holds when training
+    ends. Training goes on from the fast weights, which are never reset: with the paper's tau of 0.9999 a reset would
+    hold the network still. BatchNorm statistics are those of the fast network unless ``average_buffers``.
+
+    Args:
+        tau: Share of the slow weights that stays at each interpolation, from 0 (no restraint) to 1.
+        every: N, in optimiser steps (not micro-batches).
+        average_buffers: Interpolate floating-point buffers too, as the paper's public code does.
+    """
+
+    def __init__(self, tau: float, every: int, average_buffers: bool = False) -> None:
+        if not 0 <= tau <= 1:
+            raise UserError(f"restraint.tau={tau} must lie between 0 (no restraint) and 1 (nothing is learned)")
+        if every < 1:
+            raise UserError(f"restraint.every={every} must be at least 1 optimiser step")
+        self.tau = tau
+        self.every = every
+        self.average_buffers = average_buffers
+        self.slow: list[Tensor] = []
+        self.steps_seen = 0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start from the initial weights, or from the slow weights of the checkpoint that is being resumed."""
+        fast = self.fast(pl_module)
+        self.slow = [
+            slow.to(weights.device) for slow, weights in zip(self.slow or [w.clone() for w in fast], fast, strict=True)
+        ]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Interpolate after every N-th optimiser step."""
+        if trainer.global_step > self.steps_seen:
+            self.steps_seen = trainer.global_step
+            if self.steps_seen % self.every == 0:
+                interpolate_(self.slow, self.fast(pl_module), self.tau)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluate the slow weights."""
+        self.swap(pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on training from the fast weights."""
+        self.swap(pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the slow weights in the module."""
+        self.swap(pl_module)
+
+    @torch.no_grad()
+    def swap(self, module: LightningModule) -> None:
+        """Exchange the slow weights and the module's."""
+        for slow, fast in zip(self.slow, self.fast(module), strict=True):
+            kept = fast.clone()
+            fast.copy_(slow)
+            slow.copy_(kept)
+
+    def fast(self, module: LightningModule) -> list[Tensor]:
+        """Return the tensors of the module that are interpolated, without gradients."""
+        networks: Any = module.networks
+        weights = [parameter.detach() for parameter in networks.parameters() if parameter.requires_grad]
+        buffers = [buffer for buffer in networks.buffers() if buffer.is_floating_point()]
+        return weights + buffers * self.average_buffers
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"slow": self.slow, "steps_seen": self.steps_seen}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the slow weights of a checkpoint."""
+        self.slow = state_dict["slow"]
+        self.steps_seen = state_dict["steps_seen"]

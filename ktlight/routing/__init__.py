@@ -1,0 +1,1 @@
+"""The sample router: which source teaches which sample."""

@@ -1,0 +1,92 @@
+"""The sample router as a Lightning callback: it writes into each batch who teaches what."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from ktlight.functional import prediction_flips
+from ktlight.routing.rules import RoutingRule
+from ktlight.types import Batch, LogitSource
+
+KINDS = ("", "/positive_flips", "/negative_flips", "/neutral")
+
+
+class SampleRouter(Callback):
+    """Data partitioning: before each training step, asks the sources and writes ``source`` and ``target``.
+
+    Per epoch it logs the share of samples each source taught (``share/<source>``), and where the initial student and
+    a teacher are both asked, also the shares among the samples that only a teacher got right
+    (``share/<source>/positive_flips``), that only the initial student got right (``.../negative_flips``: no teacher
+    is right) and the rest (``.../neutral``). A source that no sample could have come from has no entry.
+
+    Args:
+        sources: The initial student's frozen copy first, then the teachers.
+        rule: Chooses among them.
+    """
+
+    def __init__(self, sources: Sequence[LogitSource], rule: RoutingRule) -> None:
+        self.rule = rule
+        self.sources = rule.candidates(sources)
+        self.counts = torch.zeros(0)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Move the sources to the device of the module."""
+        for source in self.sources:
+            source.to(pl_module.device)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start counting: a row a source, then the average of flip_avg, then the samples left out."""
+        self.counts = torch.zeros(len(self.sources) + 2, len(KINDS), device=pl_module.device)
+
+    @torch.no_grad()
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        """Route the batch."""
+        # This hook runs outside the trainer's precision context; without it the sources would run in float32.
+        with trainer.precision_plugin.forward_context():
+            logits_MBC = torch.stack([source.logits(batch) for source in self.sources]).float()
+            student_BC = current_logits(pl_module, batch).float() if self.rule.needs_student else None
+        source_B, target_BC = self.rule(logits_MBC, batch["label"], student_BC)
+        batch["source"], batch["target"] = source_B, target_BC
+        self.count(logits_MBC, batch["label"], source_B)
+
+    def count(self, logits_MBC: Tensor, labels_B: Tensor, source_B: Tensor) -> None:
+        """Add the batch to the counts, on the device."""
+        kinds = [torch.ones_like(labels_B, dtype=torch.bool)]
+        if len(self.sources) > 1:
+            prediction_MB = logits_MBC.argmax(2)
+            # For several teachers: the first right one, if any is, stands for all of them.
+            right_MB = prediction_MB[1:] == labels_B
+            teacher_B = torch.where(right_MB.any(0), labels_B, prediction_MB[1])
+            kinds += prediction_flips(prediction_MB[0], teacher_B, labels_B)
+        rows = len(self.counts)
+        taken_BR = one_hot(source_B % rows, rows).float()  # -1 becomes the last row
+        self.counts[:, : len(kinds)] += taken_BR.T @ torch.stack(kinds, 1).float()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the shares of the epoch, in percent, over all processes."""
+        counts = trainer.strategy.reduce(self.counts, reduce_op="sum")
+        names = [*(source.name for source in self.sources), "average", "left_out"]
+        totals = counts.sum(0)
+        shares = {
+            f"share/{name}{kind}": 100 * counts[row, column] / totals[column]
+            for column, kind in enumerate(KINDS)
+            for row, name in enumerate(names)
+            if totals[column] > 0 and (row < len(self.sources) or counts[row, 0] > 0)
+        }
+        pl_module.log_dict(shares, on_epoch=True)
+
+
+@torch.no_grad()
+def current_logits(module: LightningModule, batch: Batch) -> Tensor:
+    """Return the current student's logits ``[B, C]`` in evaluation mode, leaving its mode as it was."""
+    student: Any = module.networks[0]  # type: ignore[index]
+    training = student.training
+    student.eval()
+    logits: Tensor = student(batch["image"])
+    student.train(training)
+    return logits

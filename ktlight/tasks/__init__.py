@@ -1,0 +1,37 @@
+"""Tasks: each file reads top-down like a recipe and wires the parts in plain Python."""
+
+import errno
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ktlight.errors import UserError
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def run_task(config: DictConfig) -> dict[str, Any]:
+    """Run the task that the config names and return its results.
+
+    Raises:
+        UserError: Something the user gave cannot work, the disk is full among other things.
+    """
+    try:
+        if config.task.name == "transfer":
+            from ktlight.tasks.transfer import run_transfer
+
+            return run_transfer(config)
+        if config.task.name == "pretrain":
+            from ktlight.tasks.pretrain import run_pretrain
+
+            return run_pretrain(config)
+        from ktlight.tasks.evaluate import run_evaluate
+
+        return run_evaluate(config)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise UserError(
+                f"no space left on the disk while writing {error.filename or 'the run'}. What was complete is kept: "
+                "make room and continue with resume=true."
+            ) from error
+        raise

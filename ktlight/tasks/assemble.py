@@ -1,0 +1,93 @@
+"""The parts that several tasks need, made from the config."""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from lightning import seed_everything
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from ktlight.config.instantiate import make
+from ktlight.data.augment import Augment
+from ktlight.data.datamodule import ImageDataModule
+from ktlight.data.dataset import ImageDataset
+from ktlight.errors import UserError
+from ktlight.methods.optimization import Optimization
+from ktlight.models.classifier import Classifier
+from ktlight.models.preprocess import Preprocess
+from ktlight.report.folder import RunFolder
+from ktlight.tasks.training import is_first_process
+
+logger = logging.getLogger(__name__)
+
+PASSING = ("resume", "logger")
+"""What may differ between a run and its continuation."""
+
+
+def seed(config: DictConfig) -> None:
+    """Seed everything random by the config's seed."""
+    seed_everything(config.seed, workers=True, verbose=False)
+
+
+def open_folder(config: DictConfig) -> RunFolder:
+    """Return the folder of the run, with what an earlier run left there set aside unless it is to be resumed."""
+    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    if is_first_process():
+        if config.resume:
+            if folder.results is None and not folder.checkpoint.exists():
+                logger.info("Nothing to resume in %s: starting from the beginning", folder.path)
+        elif aside := folder.set_aside():
+            logger.info("What an earlier run had left in this folder is now in %s", aside)
+    return folder
+
+
+@rank_zero_only
+def record_start(config: DictConfig, folder: RunFolder, dataset: ImageDataset, models: dict[str, Classifier]) -> None:
+    """Write the resolved config, with the identity of data and weights, and the environment."""
+    kept = OmegaConf.create({key: value for key, value in config.items() if key not in PASSING})
+    with open_dict(kept):
+        kept.identity = {"data": dataset.identity, **{name: model.weights_hash() for name, model in models.items()}}
+    folder.write_config(OmegaConf.to_yaml(kept, resolve=True))
+    folder.write_environment()
+
+
+def load_dataset(config: DictConfig) -> ImageDataset:
+    """Return the data set that ``data=`` names."""
+    dataset: ImageDataset = make(config.data.load)
+    return dataset
+
+
+def data_module(
+    config: DictConfig, dataset: ImageDataset, classifiers: Sequence[Classifier], holdout: float = 0.0
+) -> ImageDataModule:
+    """Return the data module; with ``data.canvas: null`` its canvas is the largest that any of the models crops from."""
+    options = config.data
+    wanted = [model.preprocess.resize_to for model in classifiers if isinstance(model.preprocess, Preprocess)]
+    return ImageDataModule(
+        dataset,
+        canvas=options.canvas or max(wanted, default=dataset.native_size),
+        augment=Augment(**options.augment),
+        fraction=options.fraction,
+        views=options.views,
+        batch_size=options.batch_size,
+        eval_batch_size=options.eval_batch_size,
+        workers=options.workers,
+        seed=config.seed,
+        holdout=max(holdout, options.holdout),
+    )
+
+
+def optimization(options: DictConfig) -> Optimization:
+    """Return the optimiser and schedule of a config group like ``optim``."""
+    if options.decay not in ("constant", "cosine"):
+        raise UserError(f"unknown optim.decay '{options.decay}': choose constant or cosine")
+    return Optimization(
+        optimizer=partial(make, options.optimizer),
+        lr=options.lr,
+        lr_batch=options.lr_batch,
+        warmup_epochs=options.warmup_epochs,
+        decay=options.decay,
+    )

@@ -1,0 +1,63 @@
+"""Predictions of several models on the test samples, on any number of processes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from lightning import LightningDataModule, LightningModule
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from ktlight.metrics.predictions import Predictions
+from ktlight.models.classifier import Classifier
+from ktlight.tasks.training import build_trainer
+from ktlight.types import Batch
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What models say of the test samples, on the processor.
+
+    Attributes:
+        index: Sample indices, ascending, ``[n]``.
+        label: Labels, ``[n]``.
+        prediction: Predicted class by model, ``[n]`` each.
+        confidence: Highest probability by model, ``[n]`` each.
+    """
+
+    index: Tensor
+    label: Tensor
+    prediction: dict[str, Tensor]
+    confidence: dict[str, Tensor]
+
+
+class Evaluation(LightningModule):
+    """Asks every model about every test sample."""
+
+    def __init__(self, models: Mapping[str, Classifier]) -> None:
+        super().__init__()
+        self.models = nn.ModuleDict(models)
+        self.predictions = Predictions()
+        self.gathered: dict[str, Tensor] = {}
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect a batch."""
+        logits_KBC = torch.stack([model(batch["image"]).float() for model in self.models.values()])
+        self.predictions.update(logits_KBC, batch["label"], batch["index"])
+
+    def on_test_epoch_end(self) -> None:
+        """Gather the predictions of all processes."""
+        self.gathered = {name: value.cpu() for name, value in self.predictions.compute().items()}
+
+
+def answers(config: DictConfig, models: Mapping[str, Classifier], data: LightningDataModule) -> Answers:
+    """Return the predictions of every model on the validation split of ``data``; ``config`` is the group ``trainer``."""
+    evaluation = Evaluation(models)
+    build_trainer(config).test(evaluation, datamodule=data, verbose=False)
+    gathered = evaluation.gathered
+    return Answers(
+        index=gathered["index"],
+        label=gathered["label"],
+        prediction=dict(zip(models, gathered["prediction"], strict=True)),
+        confidence=dict(zip(models, gathered["confidence"], strict=True)),
+    )

@@ -1,0 +1,80 @@
+"""Loggers beside the curves that are always written."""
+
+import logging
+import netrc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers.logger import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from ktlight.config.resolvers import digest
+from ktlight.errors import UserError
+from ktlight.report.folder import RunFolder
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def extra_loggers(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger]]:
+    """Yield the loggers of the config group ``logger`` and close them whatever happens.
+
+    A W&B run that is not finished would swallow the next run of a sweep.
+    """
+    if config.logger.name == "tensorboard":
+        if find_spec("tensorboard") is None:
+            raise UserError("logger=tensorboard needs its package: pip install 'ktlight[tensorboard]'")
+        yield [TensorBoardLogger(folder.path, name="", version="tensorboard")]
+    elif config.logger.name == "wandb":
+        import wandb
+
+        offline = not _has_wandb_credentials()
+        run_logger = WandbLogger(
+            project=config.logger.project,
+            group=config.logger.group or _sweep_name(),
+            name=config.task.label,
+            id=digest(folder.path),  # the same folder is the same run, also when it is resumed
+            resume="allow",
+            save_dir=folder.path,
+            offline=offline,
+            config=OmegaConf.to_container(config, resolve=True),
+        )
+        try:
+            yield [run_logger]
+        finally:
+            wandb.finish(quiet=True)
+            if offline:
+                logger.info("W&B ran offline: `wandb login`, then `wandb sync %s/wandb/offline-run-*`", folder.path)
+    else:
+        yield []
+
+
+def log_results(loggers: list[Logger], results: dict[str, Any]) -> None:
+    """Give every logger the final figures."""
+    figures = {f"results/{name}": value for name, value in results.items() if isinstance(value, int | float)}
+    for each in loggers:
+        each.log_metrics(figures)
+
+
+def _has_wandb_credentials() -> bool:
+    if os.environ.get("WANDB_MODE") == "offline":
+        return False
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (FileNotFoundError, netrc.NetrcParseError):
+        return False
+
+
+def _sweep_name() -> str | None:
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return str(HydraConfig.get().sweep.dir).replace("/", "-")
+    return None
+

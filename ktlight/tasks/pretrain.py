@@ -1,0 +1,149 @@
+"""Pretraining: train one model on the labels and keep it where later runs find it."""
+
+import logging
+from typing import Any
+
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers.logger import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from ktlight.data.dataset import ImageDataset
+from ktlight.errors import UserError
+from ktlight.methods.supervised import Supervised
+from ktlight.models.build import MissingWeights, build_classifier
+from ktlight.models.classifier import Classifier
+from ktlight.models.export import export_classifier
+from ktlight.models.spec import ModelConfig
+from ktlight.models.starting import head_parameters, starting_classifier
+from ktlight.models.zoo import Zoo
+from ktlight.report.folder import RunFolder
+from ktlight.report.results import accuracy
+from ktlight.report.table import print_pretrain
+from ktlight.restraints.interpolation import WeightInterpolation
+from ktlight.tasks.assemble import data_module, load_dataset, open_folder, optimization, record_start, seed
+from ktlight.tasks.evaluation import answers
+from ktlight.tasks.loggers import extra_loggers, log_results
+from ktlight.tasks.training import fit, is_first_process, wait_for_all
+
+logger = logging.getLogger(__name__)
+
+
+def run_pretrain(config: DictConfig) -> dict[str, Any]:
+    """Train the student on the data's labels; its folder and the local zoo keep it (task=pretrain)."""
+    folder = open_folder(config)
+    if config.resume and folder.results is not None:
+        print_pretrain(folder.results, folder.path)
+        return folder.results
+    dataset = load_dataset(config)
+    with extra_loggers(config, folder) as loggers:
+        results = pretrain(config, model_config(config.student), dataset, folder, config.trainer.max_epochs, loggers)
+        log_results(loggers, results)
+    if is_first_process():
+        print_pretrain(results, folder.path)
+    return results
+
+
+def trained_classifier(config: DictConfig, role: str, dataset: ImageDataset, folder: RunFolder) -> Classifier:
+    """Return the trained model of a role (``student``, ``teacher``), pretraining it first where that is agreed.
+
+    Weights are never silently random. They come from the role's checkpoint, else from the local zoo, else from the Hub
+    where its labels are the data's; else, for a training set of at most ``data.pretrain.max_images`` images, the model
+    is trained on the spot, which is announced, and kept for next time.
+
+    Raises:
+        MissingWeights: There are none, and the data set is too large to train on it unasked.
+    """
+    model = model_config(config[role])
+    zoo = Zoo()
+
+    def build() -> Classifier:
+        return build_classifier(
+            model,
+            num_classes=dataset.num_classes,
+            dataset_identity=dataset.identity,
+            fraction=config.data.fraction,
+            zoo=zoo,
+            hub_labels=config.data.hub_labels,
+        )
+
+    try:
+        return build()
+    except MissingWeights:
+        images = round(len(dataset.train.labels) * config.data.fraction) if dataset.train else 0
+        if not 0 < images <= config.data.pretrain.max_images:
+            raise
+        logger.info(
+            "No trained weights of %s for this data yet: pretraining it once on %d images (%s epochs) for the zoo in %s",
+            model.name, images, config.pretrain.epochs, zoo.root,
+        )  # fmt: skip
+        pretrain(config, model, dataset, RunFolder(folder.path / f"pretrain-{role}"), config.pretrain.epochs)
+        return build()
+
+
+def pretrain(
+    config: DictConfig,
+    model: ModelConfig,
+    dataset: ImageDataset,
+    folder: RunFolder,
+    epochs: int,
+    loggers: list[Logger] | None = None,
+) -> dict[str, Any]:
+    """Train ``model`` by the config group ``pretrain``, export it to the folder and the zoo, and return its results."""
+    options = config.pretrain
+    if options.part not in ("all", "head"):
+        raise UserError(f"unknown pretrain.part '{options.part}': choose all or head")
+    if options.part == "head" and options.init == "scratch" and model.checkpoint is None:
+        raise UserError(
+            "pretrain.part=head on random features teaches nothing: give student.checkpoint= or pretrain.init=hub"
+        )
+    seed(config)  # whatever was done before: the same model comes out on the spot, by itself and when resumed
+    classifier = starting_classifier(
+        model, init=options.init, num_classes=dataset.num_classes, native_size=dataset.native_size
+    )
+    if options.part == "head":
+        head = head_parameters(classifier)
+        for name, parameter in classifier.network.named_parameters():
+            parameter.requires_grad_(name in head)
+    data = data_module(config, dataset, [classifier])
+    record_start(config, folder, dataset, {"start": classifier})
+    method = Supervised([classifier], optimization(options.optim), options.label_smoothing)
+    fit(
+        config.trainer, method, data, folder,
+        max_epochs=epochs, resume=config.resume, callbacks=moving_average(options.ema_decay), loggers=loggers or [],
+    )  # fmt: skip
+    measured = answers(config.trainer, {"student": classifier}, data)
+    results = {
+        "task": "pretrain",
+        "student": model.name,
+        "data": config.data.name,
+        "seed": config.seed,
+        "epochs": epochs,
+        "num_train": data.num_train,
+        "num_eval": data.num_eval,
+        "acc": accuracy(measured.prediction["student"], measured.label),
+        "weights": classifier.weights_hash(),
+    }
+    if is_first_process():
+        record = {**results, "pretrain": OmegaConf.to_container(options, resolve=True)}
+        folder.write_predictions(
+            {"index": measured.index, "label": measured.label, "student": measured.prediction["student"]}
+        )
+        export_classifier(classifier, folder.path / "student", record=record, class_names=dataset.class_names)
+        Zoo().save(
+            classifier, model, dataset.identity, config.data.fraction, record=record, class_names=dataset.class_names
+        )
+        folder.write_results(results)
+    wait_for_all()
+    return results
+
+
+def model_config(group: DictConfig) -> ModelConfig:
+    """Return the plain form of the config group ``student`` or ``teacher``."""
+    config = OmegaConf.to_object(group)
+    assert isinstance(config, ModelConfig)
+    return config
+
+
+def moving_average(decay: float | None) -> list[Callback]:
+    """Return the callback that keeps the moving average of the weights, if there is to be one."""
+    return [] if decay is None else [WeightInterpolation(decay, every=1, average_buffers=True)]

@@ -1,0 +1,167 @@
+"""The main job: let the student learn what the teachers know, and measure what it learned."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers.logger import Logger
+from omegaconf import DictConfig
+
+from ktlight.config.instantiate import make
+from ktlight.data.dataset import ImageDataset
+from ktlight.errors import UserError
+from ktlight.methods.base import TransferMethod
+from ktlight.models.classifier import Classifier
+from ktlight.models.export import export_classifier
+from ktlight.models.sources import LiveSource
+from ktlight.report.folder import RunFolder
+from ktlight.report.results import change, more_confident, transfer_figures
+from ktlight.report.table import print_transfer
+from ktlight.routing.router import SampleRouter
+from ktlight.tasks.assemble import data_module, load_dataset, open_folder, optimization, record_start, seed
+from ktlight.tasks.evaluation import answers
+from ktlight.tasks.loggers import extra_loggers, log_results
+from ktlight.tasks.pretrain import trained_classifier
+from ktlight.tasks.training import fit, is_first_process, wait_for_all
+
+
+class Transfer(NamedTuple):
+    """What a transfer gives.
+
+    Attributes:
+        student: The student after the transfer.
+        results: The figures, as in ``results.json``.
+        folder: The folder of the run.
+    """
+
+    student: Classifier
+    results: dict[str, Any]
+    folder: RunFolder
+
+
+def run_transfer(config: DictConfig) -> dict[str, Any]:
+    """Transfer from the config's teacher to its student and show the table (task=transfer)."""
+    folder = open_folder(config)
+    if config.resume and folder.results is not None:
+        print_transfer(folder.results, folder.path)
+        return folder.results
+    dataset = load_dataset(config)
+    student = trained_classifier(config, "student", dataset, folder)
+    teacher = trained_classifier(config, "teacher", dataset, folder)
+    with extra_loggers(config, folder) as loggers:
+        results = transfer(config, dataset, student, teacher, folder, loggers).results
+        log_results(loggers, results)
+    if is_first_process():
+        print_transfer(results, folder.path)
+    return results
+
+
+def transfer(
+    config: DictConfig,
+    dataset: ImageDataset,
+    student: Classifier,
+    teacher: Classifier,
+    folder: RunFolder,
+    loggers: Sequence[Logger] = (),
+) -> Transfer:
+    """Run one transfer and leave everything about it in ``folder``.
+
+    Args:
+        config: The composed config.
+        dataset: Images to learn from and to be measured on.
+        student: Learns; it is changed in place.
+        teacher: Teaches; it is changed in place only by methods that train it too.
+        folder: Where everything goes.
+        loggers: Further loggers beside the curves.
+
+    Raises:
+        UserError: The parts do not fit each other, or training diverged.
+    """
+    check_classes(dataset, {"student": student, "teacher": teacher})
+    initial = {"student": student.frozen_copy(), "teacher": teacher.frozen_copy()}
+    seed(config)
+    method = build_method(config, student, teacher)
+    data = data_module(config, dataset, [student, teacher], method.holdout)
+    record_start(config, folder, dataset, initial)
+    before = answers(config.trainer, initial, data)
+    curves = fit(
+        config.trainer, method, data, folder,
+        max_epochs=config.trainer.max_epochs,
+        resume=config.resume,
+        callbacks=[*sample_router(config, method, initial), *restraint(config)],
+        loggers=loggers,
+    )  # fmt: skip
+    learned = dict(zip(("student", "teacher")[: method.learners], method.networks, strict=False))
+    after = answers(config.trainer, learned, data)  # type: ignore[arg-type]
+    columns = {
+        "index": before.index,
+        "label": before.label,
+        "before": before.prediction["student"],
+        "teacher": before.prediction["teacher"],
+        "ensemble": more_confident(
+            torch.stack(list(before.prediction.values())), torch.stack(list(before.confidence.values()))
+        ),
+        "after": after.prediction["student"],
+    }
+    if method.learners > 1:
+        columns["teacher_after"] = after.prediction["teacher"]
+    results = {
+        "task": "transfer",
+        "student": student.name,
+        "teacher": teacher.name,
+        "method": config.method.name,
+        "data": config.data.name,
+        "seed": config.seed,
+        "epochs": config.trainer.max_epochs,
+        "num_train": data.num_train,
+        **transfer_figures(columns, dataset.class_names),
+        "teacher_share": curves.mean("share/teacher"),
+        "weights_before": initial["student"].weights_hash(),
+        "weights_teacher": initial["teacher"].weights_hash(),
+        "weights_after": student.weights_hash(),
+    }
+    if method.learners > 1:
+        results |= change(columns["teacher"], columns["teacher_after"], columns["label"], "teacher_")
+    if is_first_process():
+        folder.write_predictions(columns)
+        for role, network in learned.items():
+            export_classifier(network, folder.path / role, record=results, class_names=dataset.class_names)
+        folder.write_results(results)
+    wait_for_all()
+    return Transfer(student, results, folder)
+
+
+def check_classes(dataset: ImageDataset, models: dict[str, Classifier]) -> None:
+    """Raise `UserError` unless every model tells as many classes apart as the data has."""
+    for role, model in models.items():
+        if model.num_classes != dataset.num_classes:
+            raise UserError(
+                f"the {role} {model.name} tells {model.num_classes} classes apart, but {dataset.name} has "
+                f"{dataset.num_classes}: student, teacher and data must share one label space. Fine-tune the model first: "
+                f"python run.py task=pretrain student={model.name} student.checkpoint=..."
+            )
+
+
+def build_method(config: DictConfig, student: Classifier, teacher: Classifier) -> TransferMethod:
+    """Return the method that ``method=`` names, and check that its router suits it."""
+    method: TransferMethod = make(config.method, networks=[student, teacher], optimization=optimization(config.optim))
+    has_router = config.router._target_ is not None
+    if method.routed and not has_router:
+        raise UserError(f"method={config.method.name} learns from routed targets: give a router, e.g. router=teacher")
+    if has_router and not method.routed:
+        raise UserError(f"in method={config.method.name} the networks teach each other: use it with router=none")
+    return method
+
+
+def sample_router(config: DictConfig, method: TransferMethod, initial: dict[str, Classifier]) -> list[Callback]:
+    """Return the sample router over the initial student and the teacher, where the method wants one."""
+    if not method.routed:
+        return []
+    sources = [LiveSource(name, model) for name, model in initial.items()]
+    return [SampleRouter(sources, make(config.router))]
+
+
+def restraint(config: DictConfig) -> list[Callback]:
+    """Return the callback that restrains the weights, if ``restraint=`` names one."""
+    return [make(config.restraint)] if config.restraint._target_ else []

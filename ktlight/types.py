@@ -1,0 +1,51 @@
+"""Types that every layer shares, and the legend of the shape letters.
+
+Tensors in pure code carry their shape as a suffix, as in ``logits_MBC``:
+
+====== ==================================================
+letter meaning
+====== ==================================================
+M      sources: the initial student is 0, teachers follow
+N      networks that train, the student is 0
+B      samples of a batch
+C      classes
+D      features
+====== ==================================================
+"""
+
+from typing import NotRequired, Protocol, TypedDict
+
+import torch
+from torch import Tensor
+
+
+class Batch(TypedDict):
+    """What flows from the data to the loss.
+
+    Attributes:
+        image: Raw pixels, ``uint8 [B, 3, H, W]``, never normalised (a user's own data set may give floats).
+        label: ``int64 [B]``.
+        index: Stable row number of each sample within its split, ``int64 [B]``.
+        view: Number of the augmented view that every image of the batch shows; -1 for the plain image.
+        source: Which source teaches each sample, ``int64 [B]``; -1 leaves the sample out. Written by the sample router.
+        target: The logits each sample is taught with, ``float [B, C]``. Written by the sample router.
+    """
+
+    image: Tensor
+    label: Tensor
+    index: Tensor
+    view: int
+    source: NotRequired[Tensor]
+    target: NotRequired[Tensor]
+
+
+class LogitSource(Protocol):
+    """A frozen model, live or stored, that can teach."""
+
+    name: str
+
+    def to(self, device: torch.device) -> None:
+        """Move what the source holds to ``device``."""
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Return the source's logits for a batch, ``[B, C]``, without a gradient."""

@@ -1,0 +1,204 @@
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import nn
+
+from ktlight.data import reader
+from ktlight.data.arrays import TensorTable
+from ktlight.data.augment import Augment
+from ktlight.data.datamodule import ImageDataModule
+from ktlight.data.dataset import ImageDataset, numbered_classes
+from ktlight.errors import UserError
+
+from .conftest import random_table
+
+SETTINGS = dict(canvas=12, fraction=1.0, views=None, batch_size=8, eval_batch_size=16, workers=0, seed=0)
+
+
+def data_module(train=None, **settings) -> ImageDataModule:
+    dataset = ImageDataset("random", train or random_table(40), random_table(21), numbered_classes(4))
+    return ImageDataModule(dataset, **{**SETTINGS, "augment": Augment("pad_crop", flip=True), **settings})
+
+
+def epoch_of(loader, epoch: int) -> dict[int, torch.Tensor]:
+    """The image of every row, in one epoch."""
+    loader.sampler.set_epoch(epoch)
+    return {int(i): image for batch in loader for i, image in zip(batch["index"], batch["image"], strict=True)}
+
+
+def same(first: dict[int, torch.Tensor], second: dict[int, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[row], second[row]) for row in first)
+
+
+def test_batch():
+    data = data_module(batch_size=16)
+    batches = list(data.train_dataloader())
+    assert [len(batch["image"]) for batch in batches] == [16, 16, 8]
+    assert data.steps_per_epoch(1) == 3 and data.num_train == 40 and data.num_eval == 21
+    batch = batches[0]
+    assert batch["image"].dtype == torch.uint8 and batch["image"].shape == (16, 3, 12, 12)
+    assert batch["label"].dtype == batch["index"].dtype == torch.int64
+    assert torch.equal(batch["label"], batch["index"] % 4)
+    assert batch["view"] == 0
+
+
+def test_validation_is_the_plain_images_in_order():
+    data = data_module()
+    for loader in (data.val_dataloader(), data.test_dataloader()):
+        batches = list(loader)
+        assert torch.equal(torch.cat([batch["image"] for batch in batches]), data.dataset.val.images)
+        assert torch.equal(torch.cat([batch["index"] for batch in batches]), torch.arange(21))
+        assert {batch["view"] for batch in batches} == {-1}
+
+
+@pytest.mark.parametrize("kind", ["none", "pad_crop", "resized_crop"])
+def test_pixels_do_not_depend_on_workers_memory_or_batch_size(kind, monkeypatch):
+    augment = Augment(kind, flip=True)
+    expected = epoch_of(data_module(augment=augment).train_dataloader(), 3)
+    assert same(expected, epoch_of(data_module(augment=augment, batch_size=7).train_dataloader(), 3))
+    monkeypatch.setattr(reader, "MEMORY_BUDGET", 0)
+    assert same(expected, epoch_of(data_module(augment=augment, workers=2).train_dataloader(), 3))
+
+
+def test_workers_follow_the_memory(monkeypatch):
+    assert data_module(workers=None).train_dataloader().num_workers == 0
+    monkeypatch.setattr(reader, "MEMORY_BUDGET", 0)
+    assert 1 <= data_module(workers=None).train_dataloader().num_workers <= 8
+
+
+def test_views_come_back_and_fresh_ones_do_not():
+    two = data_module(views=2).train_dataloader()
+    assert same(epoch_of(two, 0), epoch_of(two, 2)) and not same(epoch_of(two, 0), epoch_of(two, 1))
+    fresh = data_module().train_dataloader()
+    assert same(epoch_of(two, 1), epoch_of(fresh, 1)) and not same(epoch_of(two, 2), epoch_of(fresh, 2))
+    assert not same(epoch_of(fresh, 0), epoch_of(data_module(seed=1).train_dataloader(), 0))
+
+
+def test_without_augmentation_there_is_one_view():
+    loader = data_module(augment=Augment("none")).train_dataloader()
+    loader.sampler.set_epoch(5)
+    assert {batch["view"] for batch in loader} == {0}
+
+
+def test_rows_keep_their_numbers_and_pixels_in_a_fraction():
+    whole, part = data_module().train_dataloader(), data_module(fraction=0.3).train_dataloader()
+    whole_images, part_images = epoch_of(whole, 0), epoch_of(part, 0)
+    assert len(part_images) == 12
+    assert all(torch.equal(image, whole_images[row]) for row, image in part_images.items())
+
+
+def test_holdout_is_apart_and_plain():
+    data = data_module(holdout=0.25)
+    held_out = torch.cat([batch["index"] for batch in data.holdout_dataloader()]).tolist()
+    assert len(held_out) == 10 and data.num_train == 30
+    assert set(held_out) | set(epoch_of(data.train_dataloader(), 0)) == set(range(40))
+    batch = next(iter(data.holdout_dataloader()))
+    assert batch["view"] == -1 and torch.equal(batch["image"], data.dataset.train.images[batch["index"]])
+
+
+def test_loaders_leave_the_global_random_state_alone():
+    state = torch.get_rng_state()
+    list(data_module().train_dataloader())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class Recorder(LightningModule):
+    """Notes the view and rows of every training step."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(1, 1)
+        self.seen: list[tuple[int, list[int]]] = []
+
+    def training_step(self, batch, _):
+        self.seen.append((batch["view"], batch["index"].tolist()))
+        return self.head(batch["image"].float().mean().view(1, 1)).sum()
+
+    def validation_step(self, batch, _):
+        assert batch["view"] == -1
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 1e-3)
+
+
+def fit(tmp_path, epochs, workers, checkpoint=None):
+    model = Recorder()
+    trainer = Trainer(
+        max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, use_distributed_sampler=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    trainer.fit(model, datamodule=data_module(workers=workers, batch_size=20), ckpt_path=checkpoint)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    return model.seen
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_lightning_sets_the_epoch_also_after_resuming(tmp_path, workers):
+    undisturbed = fit(tmp_path, 4, workers)
+    assert [view for view, _ in undisturbed] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert len({tuple(rows) for _, rows in undisturbed}) == 8
+    begun = fit(tmp_path, 2, workers)
+    assert begun + fit(tmp_path, 4, workers, tmp_path / "last.ckpt") == undisturbed
+
+
+def test_ranks_come_from_the_trainer():
+    data = data_module()
+
+    class TwoProcesses:
+        global_rank, world_size = 1, 2
+
+    data.trainer = TwoProcesses()
+    assert len(data.train_dataloader()) == data.steps_per_epoch(2) == 3
+    single = data_module(batch_size=16).train_dataloader()
+    for part, whole in zip(data.train_dataloader(), single, strict=True):
+        half = len(whole["index"]) // 2
+        assert torch.equal(part["index"], whole["index"][half:]) and torch.equal(part["image"], whole["image"][half:])
+    assert sum(len(batch["index"]) for batch in data.val_dataloader()) == 10
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_corrupt_image_raises_one_clear_message_from_any_process(workers):
+    class Corrupt(TensorTable):
+        repeatable = False
+
+        def image(self, row):
+            if row == 3:
+                raise UserError("Cannot decode row 3.")
+            return super().image(row)
+
+    table = random_table(40)
+    data = data_module(Corrupt(table.images, table.labels), workers=workers)
+    with pytest.raises(UserError, match=r"^Cannot decode row 3\.$"):
+        list(data.train_dataloader())
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"batch_size": 0}, r"data\.batch_size must be at least 1"),
+        ({"views": 0}, r"data\.views must be at least 1"),
+        ({"holdout": 1.0}, r"data\.holdout must be"),
+        ({"fraction": 2.0}, "above 0 and at most 1"),
+    ],
+)
+def test_numbers_out_of_range(settings, message):
+    with pytest.raises(UserError, match=message):
+        data_module(**settings)
+
+
+def test_nothing_to_train_on_or_to_hold_out():
+    data = ImageDataModule(
+        ImageDataset("random", None, random_table(), numbered_classes(4)), **SETTINGS, augment=Augment("none")
+    )
+    assert data.num_train == 0 and len(list(data.val_dataloader())) == 3
+    with pytest.raises(UserError, match=r"no training split here: give data\.train="):
+        data.train_dataloader()
+    with pytest.raises(UserError, match=r"set data\.holdout"):
+        data_module().holdout_dataloader()
+
+
+def test_large_images_are_brought_to_the_canvas():
+    batch = next(iter(data_module(random_table(40, size=20), augment=Augment("none")).train_dataloader()))
+    assert batch["image"].shape[-2:] == (12, 12)
+    assert np.isfinite(batch["image"].float().mean())

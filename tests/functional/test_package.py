@@ -1,0 +1,103 @@
+"""Promises that hold for the whole folder: no waiting for the device, one graph for the compiler, light imports."""
+
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import ktlight.functional as functional
+
+from .examples import random_classes, random_logits
+
+SAMPLES, CLASSES = 6, 5
+MODULES = [module.name for module in pkgutil.iter_modules(functional.__path__, "ktlight.functional.")]
+
+
+def routed_loss(logits_MBC, labels_B):
+    student_BC = logits_MBC[-1]
+    source_B = functional.most_confident(logits_MBC, labels_B)
+    target_BC = functional.select_target(logits_MBC, source_B)
+    return functional.masked_mean(functional.kl_divergence_per_sample(student_BC, target_BC, 2.0), source_B)
+
+
+def unsupervised_loss(logits_MBC, labels_B):
+    target_BC = functional.select_target(logits_MBC, functional.most_confident(logits_MBC))
+    return functional.soft_cross_entropy(logits_MBC[-1], target_BC)
+
+
+def flip_loss(logits_MBC, labels_B):
+    student_B, teacher_B, _ = logits_MBC.argmax(-1).unbind()
+    source_B = functional.flip_sources(student_B, teacher_B, labels_B, neutral=2)
+    return functional.kl_divergence(logits_MBC[-1], functional.select_target(logits_MBC, source_B))
+
+
+def left_out_loss(logits_MBC, labels_B):
+    student_B, teacher_B, _ = logits_MBC.argmax(-1).unbind()
+    source_B = functional.leave_out_negative(student_B, teacher_B, labels_B)
+    target_BC = functional.select_target(logits_MBC, source_B)
+    return functional.masked_mean(functional.kl_divergence_per_sample(logits_MBC[-1], target_BC), source_B)
+
+
+def collaborative_loss(logits_MBC, labels_B):
+    weights_N = functional.general_weights(functional.residual_correlation(logits_MBC, labels_B))
+    targets = [
+        functional.naive_target(logits_MBC, labels_B),
+        functional.linear_target(logits_MBC, labels_B),
+        functional.minlogit_target(logits_MBC, labels_B),
+        functional.general_target(logits_MBC, weights_N),
+    ]
+    return torch.stack([functional.kl_divergence(logits_MBC[-1], target_BC) for target_BC in targets]).sum()
+
+
+def summaries(logits_MBC, labels_B):
+    before_B, teacher_B, after_B = logits_MBC.argmax(-1).unbind()
+    positive_B, _, _ = functional.prediction_flips(before_B, teacher_B, labels_B)
+    counts_C = functional.class_counts(positive_B, labels_B, CLASSES)
+    return torch.stack(
+        [
+            functional.complementary_knowledge(before_B, teacher_B, labels_B),
+            functional.knowledge_gain(before_B, after_B, labels_B),
+            functional.knowledge_loss(before_B, after_B, labels_B),
+            functional.transfer_rate(before_B, teacher_B, after_B, labels_B),
+            functional.class_entropy(counts_C),
+            functional.top_classes(counts_C, 50).sum(),
+        ]
+    )
+
+
+USES = [routed_loss, unsupervised_loss, flip_loss, left_out_loss, collaborative_loss, summaries]
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_nothing_reads_a_value_on_the_host(use, dtype):
+    # Tensors on the meta device have no values: whatever asks for one, or for a shape that depends on one, raises.
+    logits_MBC = torch.empty(3, SAMPLES, CLASSES, dtype=dtype, device="meta")
+    use(logits_MBC, torch.empty(SAMPLES, dtype=torch.int64, device="meta"))
+
+
+@pytest.mark.parametrize("use", USES)
+def test_the_compiler_sees_one_graph_with_the_same_result(use):
+    logits_MBC, labels_B = random_logits(0, 3, SAMPLES, CLASSES), random_classes(0, SAMPLES, CLASSES)
+    compiled = torch.compile(use, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(logits_MBC, labels_B), use(logits_MBC, labels_B), equal_nan=True)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_all_public_names_exist_and_are_sorted():
+    assert list(functional.__all__) == sorted(functional.__all__)
+    assert all(callable(getattr(functional, name)) for name in functional.__all__)
+
+
+def test_importing_loads_torch_and_nothing_heavier():
+    code = "import sys, ktlight.functional; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"scipy", "sklearn", "lightning", "timm", "torchvision", "datasets", "hydra", "omegaconf"} & set(loaded)
