@@ -9,6 +9,6 @@ from omegaconf import DictConfig
 def make(config: DictConfig, **objects: Any) -> Any:
     """Return what ``config._target_`` makes of the config's other keys and of ``objects``.
 
-    The objects do not pass through Hydra, which would copy networks, and an error of the part comes out as it was raised.
+    The objects do not pass through Hydra, which would copy networks, and an error of the part comes out as raised.
     """
     return instantiate(config, _partial_=True, _convert_="all")(**objects)

@@ -34,7 +34,7 @@ def check_overrides(overrides: Sequence[str], config_directories: Sequence[str] 
         groups = [override for override in parsed if _is_group(override)]
         for override in groups:
             _check_choices(override)
-        choices = [f"{override.input_line.partition('=')[0]}={next(_values(override))}" for override in groups]
+        choices = [f"{_key(override)}={next(_values(override))}" for override in groups]
         try:
             config = compose("config", [*search * bool(config_directories), *choices])
         except (HydraException, OmegaConfBaseException) as error:
@@ -47,7 +47,14 @@ def check_overrides(overrides: Sequence[str], config_directories: Sequence[str] 
 def _is_group(override: Override) -> bool:
     # `experiment=...` and its like; `~group` removes one, and `group@package` is left to Hydra
     loader = GlobalHydra.instance().config_loader()
-    return bool(loader.get_group_options(override.key_or_group)) and override.package is None and not override.is_delete()
+    return (
+        bool(loader.get_group_options(override.key_or_group)) and override.package is None and not override.is_delete()
+    )
+
+
+def _key(override: Override) -> str:
+    """Return what stands left of the equals sign."""
+    return str(override.input_line).partition("=")[0]
 
 
 def _values(override: Override) -> Iterator[str]:
@@ -82,7 +89,7 @@ def _group_choices(group: str) -> list[str]:
 
 def _check_key(override: Override, config: DictConfig) -> None:
     key = override.key_or_group
-    if override.is_add() or override.is_force_add() or key.startswith("hydra.") or "@" in override.input_line:
+    if override.is_add() or override.is_force_add() or key.startswith("hydra.") or override.package is not None:
         return
     parent, _, leaf = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
@@ -94,7 +101,8 @@ def _check_key(override: Override, config: DictConfig) -> None:
 
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in config:
+    for key in map(str, config):
         yield f"{prefix}{key}"
-        if OmegaConf.is_dict(child := config._get_node(key)) and not child._is_none():
+        child = config._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none():
             yield from _keys(child, f"{prefix}{key}.")

@@ -109,3 +109,14 @@ def from_torch(
     if class_names is None:
         class_names = numbered_classes(1 + max(int(table.labels.max(initial=-1)) for table in tables))
     return ImageDataset(name, tables[0] if train is not None else None, tables[-1], class_names)
+
+
+def only_from_python() -> ImageDataset:
+    """Say that ``data=python`` has nothing to load by itself.
+
+    Raises:
+        UserError: Always.
+    """
+    raise UserError(
+        "data=python stands for the data sets given to ktlight.transfer(); choose another on the command line"
+    )

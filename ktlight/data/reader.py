@@ -105,10 +105,15 @@ class BatchLoader(DataLoader[Batch | UserError]):
     """A loader of whole batches that raises a worker's error as it was, its message free of the worker's traceback."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        failure = None
         for batch in super().__iter__():
             if isinstance(batch, UserError):
-                raise batch
+                failure = str(batch)
+                break
             yield batch
+        if failure is not None:
+            self._iterator = None  # ends the workers now; kept alive by a traceback, they would take 5 s each to end
+            raise UserError(failure)
 
 
 def batch_loader(reader: BatchReader, batches: TrainBatches | PlainBatches, workers: int | None) -> BatchLoader:

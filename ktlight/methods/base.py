@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning import LightningModule
@@ -32,6 +32,7 @@ class TransferMethod(LightningModule, ABC):
         learners: How many of the networks learn, counted from the student.
     """
 
+    first_bad_step: Tensor
     holdout: float = 0.0
     """Share of the training samples that the method wants kept apart from training."""
     routed: bool = False
@@ -43,13 +44,8 @@ class TransferMethod(LightningModule, ABC):
         self.learners = len(networks)
         self.optimization = optimization
         classes = networks[0].num_classes
-        self.accuracies = nn.ModuleList(MulticlassAccuracy(classes, average="micro") for _ in networks)
+        self.accuracies = nn.ModuleList([MulticlassAccuracy(classes, average="micro") for _ in networks])
         self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
-
-    @property
-    def student(self) -> Classifier:
-        """The network the transfer is for."""
-        return self.networks[0]  # type: ignore[return-value]
 
     @abstractmethod
     def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -91,18 +87,21 @@ class TransferMethod(LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count the correct predictions of every network."""
-        for network, accuracy in zip(self.networks, self.accuracies, strict=True):
+        for network, accuracy in zip(self.networks, self._metrics(), strict=True):
             accuracy.update(network(batch["image"]), batch["label"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the accuracies in percent: ``val/acc`` of the student, ``val/acc_peer<i>`` of its peers."""
-        for number, accuracy in enumerate(self.accuracies):
+        for number, accuracy in enumerate(self._metrics()):
             self.log(f"val/acc{f'_peer{number}' if number else ''}", 100 * accuracy.compute(), prog_bar=number == 0)
             accuracy.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser over everything that learns, and its schedule."""
         return self.optimization.configure(self.networks.parameters(), self.trainer)
+
+    def _metrics(self) -> list[MulticlassAccuracy]:
+        return cast(list[MulticlassAccuracy], list(self.accuracies))
 
 
 def _diverged(what: str) -> str:

@@ -45,7 +45,9 @@ class Distillation(TransferMethod):
         temperature: float,
     ) -> None:
         if not 0 <= mixing <= 1:
-            raise UserError(f"method.mixing={mixing} is no weight: give a number from 0 (labels only) to 1 (teacher only)")
+            raise UserError(
+                f"method.mixing={mixing} is no weight: give a number from 0 (labels only) to 1 (teacher only)"
+            )
         if temperature <= 0:
             raise UserError(f"method.temperature={temperature} must be positive")
         super().__init__(networks[:1], optimization)

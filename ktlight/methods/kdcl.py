@@ -63,7 +63,9 @@ class KDCL(TransferMethod):
         if rule not in (*TARGET_RULES, "general"):
             raise UserError(f"unknown method.rule '{rule}': choose one of {', '.join(TARGET_RULES)}, general")
         if rule == "general" and not 0 < holdout < 1:
-            raise UserError("method.rule=general weighs the networks on kept-apart samples: set method.holdout, e.g. 0.1")
+            raise UserError(
+                "method.rule=general weighs the networks on kept-apart samples: set method.holdout, e.g. 0.1"
+            )
         peers = networks if update_teacher else [networks[0], *(network.frozen_copy() for network in networks[1:])]
         super().__init__(peers, optimization)
         self.name = name

@@ -20,7 +20,9 @@ class Supervised(TransferMethod):
         label_smoothing: Share of the probability that is spread over all classes.
     """
 
-    def __init__(self, networks: Sequence[Classifier], optimization: Optimization, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self, networks: Sequence[Classifier], optimization: Optimization, label_smoothing: float = 0.0
+    ) -> None:
         super().__init__(networks, optimization)
         self.label_smoothing = label_smoothing
 

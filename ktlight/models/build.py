@@ -17,7 +17,14 @@ from ktlight.models.checkpoint import (
 )
 from ktlight.models.classifier import Classifier
 from ktlight.models.hub import HUB_PREFIX, load_from_hub
-from ktlight.models.network import create, create_network, recorded_config, set_input_size, training_size
+from ktlight.models.network import (
+    classifier_layers,
+    create,
+    create_network,
+    recorded_config,
+    set_input_size,
+    training_size,
+)
 from ktlight.models.spec import ModelConfig
 from ktlight.models.zoo import Zoo
 
@@ -56,7 +63,7 @@ def build_classifier(
     elif folder := zoo.find(config, dataset_identity, fraction):
         network = load_network(config, str(folder))
     elif hub_labels and recorded_config(config.architecture).has_weights:
-        network = load_from_hub(config, config.architecture)
+        network = load_network(config)
     else:
         raise MissingWeights(
             f"There are no trained weights of {config.name} for this data. Give its checkpoint=FILE (safetensors, .pt, "
@@ -83,18 +90,20 @@ def new_classifier(config: ModelConfig, *, num_classes: int, native_size: int) -
     return Classifier.from_network(network, name=config.name, img_size=img_size, crop_pct=1.0)
 
 
-def load_network(config: ModelConfig, checkpoint: str) -> nn.Module:
+def load_network(config: ModelConfig, checkpoint: str | None = None) -> nn.Module:
     """Return the network of a checkpoint, with as many classes as it was trained for, at the input size asked for.
 
     Args:
         config: Which model is expected there.
-        checkpoint: As :attr:`ModelConfig.checkpoint`.
+        checkpoint: As in :class:`ModelConfig`; None takes the weights on the Hub that timm records for the model.
 
     Raises:
         UserError: If the weights cannot be read or belong to another model.
     """
     network: Any
-    if checkpoint.startswith(HUB_PREFIX):
+    if checkpoint is None:
+        network = load_from_hub(config, config.architecture)
+    elif checkpoint.startswith(HUB_PREFIX):
         network = load_from_hub(config, checkpoint)
         _check_architecture(config, network.pretrained_cfg["architecture"], checkpoint)
     elif (path := find_checkpoint(checkpoint)).is_dir():
@@ -133,7 +142,6 @@ def _load_file(config: ModelConfig, path: Path) -> nn.Module:
 
 def _classes_of(state: Mapping[str, Tensor], architecture: str) -> int:
     """Return the length of the last layer's output in a state dict, or what timm records if there is no such layer."""
-    recorded = recorded_config(architecture)
-    layers = [recorded.classifier] if isinstance(recorded.classifier, str) else recorded.classifier or []
-    lengths = (len(state[f"{layer}.weight"]) for layer in layers if f"{layer}.weight" in state)
-    return next(lengths, recorded.num_classes)
+    weights = (f"{layer}.weight" for layer in classifier_layers(architecture))
+    lengths = (len(state[weight]) for weight in weights if weight in state)
+    return next(lengths, recorded_config(architecture).num_classes)

@@ -17,11 +17,11 @@ def load_from_hub(config: ModelConfig, source: str) -> nn.Module:
     """Return a network of timm with weights of the Hub, downloaded at most once.
 
     Args:
-        config: Architecture that is expected, and further constructor arguments.
+        config: Its name and constructor arguments.
         source: ``hf-hub:organisation/name``, or a name of timm, whose weights lie on the Hub too.
 
     Raises:
-        UserError: If the Hub cannot be reached, has no such model, or has another one there.
+        UserError: If the Hub cannot be reached, or has no such model.
     """
     is_named = source.startswith(HUB_PREFIX)
     repository = source.removeprefix(HUB_PREFIX) if is_named else recorded_config(source).hf_hub_id

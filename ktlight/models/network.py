@@ -25,6 +25,12 @@ def recorded_config(architecture: str) -> PretrainedCfg:
     return recorded
 
 
+def classifier_layers(architecture: str) -> tuple[str, ...]:
+    """Return the names of the last layers, those that give the logits; most architectures have one, some none."""
+    layers = recorded_config(architecture).classifier
+    return (layers,) if isinstance(layers, str) else tuple(layers or ())
+
+
 def training_size(architecture: str, native_size: int) -> int:
     """Return the input size in pixels to train with: that of the images, but no more than the architecture's own.
 

@@ -68,7 +68,7 @@ class RunFolder:
             changed = sorted(set(text.splitlines()) ^ set(old.splitlines()))
             raise UserError(
                 f"{self.path} holds a run with another config, so it cannot be resumed with this one. They differ in: "
-                f"{'; '.join(line.strip() for line in changed[:6])}. Give the same options, or start anew with resume=false."
+                f"{'; '.join(line.strip() for line in changed[:6])}. Give the same options, or resume=false to start anew."
             )
         write_text(self.config_file, text)
 

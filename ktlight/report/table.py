@@ -35,7 +35,11 @@ def _transfer_rows(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ("accuracy of the teacher", _percent(results["acc_teacher"]), ""),
         ("accuracy of the ensemble", _percent(results["acc_ensemble"]), "the more confident of the two"),
         ("accuracy after", _percent(results["acc_after"]), ""),
-        ("transfer delta", f"{results['transfer_delta']:+.2f}", f"95% interval {low:+.2f} to {high:+.2f}{_noise(results)}"),
+        (
+            "transfer delta",
+            f"{results['transfer_delta']:+.2f}",
+            f"95% interval {low:+.2f} to {high:+.2f}{_noise(results)}",
+        ),
         ("knowledge gain", _percent(results["knowledge_gain"]), "wrong before, right after"),
         ("knowledge loss", _percent(results["knowledge_loss"]), "right before, wrong after"),
         ("complementary knowledge", _percent(results["complementary_knowledge"]), "only the teacher was right"),

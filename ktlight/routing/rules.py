@@ -1,6 +1,6 @@
 """Routing rules: callables from the logits of all sources to the source and the target of each sample.
 
-A rule holds no state. The arithmetic is in `ktlight.functional`; a rule says what it needs and puts the pieces together.
+A rule holds no state. The arithmetic is in `ktlight.functional`; a rule says what it needs and puts it together.
 """
 
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ class Fixed:
 
 
 class MostConfident:
-    """Data partitioning (arXiv 2310.17653, section 4): the most confident source teaches; ties go to the initial student.
+    """Data partitioning (arXiv 2310.17653, sec. 4): the most confident source teaches; ties go to the initial student.
 
     Args:
         use_labels: Compare the probabilities of the true class; otherwise the highest probability of any class.

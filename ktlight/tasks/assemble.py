@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from lightning import seed_everything
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ktlight.config.instantiate import make
@@ -63,7 +63,10 @@ def load_dataset(config: DictConfig) -> ImageDataset:
 def data_module(
     config: DictConfig, dataset: ImageDataset, classifiers: Sequence[Classifier], holdout: float = 0.0
 ) -> ImageDataModule:
-    """Return the data module; with ``data.canvas: null`` its canvas is the largest that any of the models crops from."""
+    """Return the data module.
+
+    With ``data.canvas: null`` its canvas is the largest image that any of the models crops from.
+    """
     options = config.data
     wanted = [model.preprocess.resize_to for model in classifiers if isinstance(model.preprocess, Preprocess)]
     return ImageDataModule(

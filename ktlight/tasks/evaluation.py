@@ -51,7 +51,13 @@ class Evaluation(LightningModule):
 
 
 def answers(config: DictConfig, models: Mapping[str, Classifier], data: LightningDataModule) -> Answers:
-    """Return the predictions of every model on the validation split of ``data``; ``config`` is the group ``trainer``."""
+    """Return the predictions of every model on the validation split of ``data``.
+
+    Args:
+        config: The config group ``trainer``.
+        models: The models by role.
+        data: Its test loader gives the samples.
+    """
     evaluation = Evaluation(models)
     build_trainer(config).test(evaluation, datamodule=data, verbose=False)
     gathered = evaluation.gathered

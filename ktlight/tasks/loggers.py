@@ -48,7 +48,7 @@ def extra_loggers(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger
         try:
             yield [run_logger]
         finally:
-            wandb.finish(quiet=True)
+            wandb.finish()
             if offline:
                 logger.info("W&B ran offline: `wandb login`, then `wandb sync %s/wandb/offline-run-*`", folder.path)
     else:
@@ -77,4 +77,3 @@ def _sweep_name() -> str | None:
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         return str(HydraConfig.get().sweep.dir).replace("/", "-")
     return None
-

@@ -73,7 +73,7 @@ def trained_classifier(config: DictConfig, role: str, dataset: ImageDataset, fol
         if not 0 < images <= config.data.pretrain.max_images:
             raise
         logger.info(
-            "No trained weights of %s for this data yet: pretraining it once on %d images (%s epochs) for the zoo in %s",
+            "No trained weights of %s for this data yet: training it once on %d images (%s epochs) for the zoo in %s",
             model.name, images, config.pretrain.epochs, zoo.root,
         )  # fmt: skip
         pretrain(config, model, dataset, RunFolder(folder.path / f"pretrain-{role}"), config.pretrain.epochs)

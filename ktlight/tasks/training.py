@@ -14,7 +14,7 @@ from lightning import LightningDataModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.plugins import TorchCheckpointIO
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from ktlight.errors import UserError
@@ -43,7 +43,9 @@ def build_trainer(
         UserError: The device is not there, or the processes of one run would meet those of another.
     """
     if config.accelerator == "gpu" and not torch.cuda.is_available():
-        raise UserError("trainer=gpu, but PyTorch sees no GPU here: use trainer=cpu (or trainer=auto), or check the driver")
+        raise UserError(
+            "trainer=gpu, but PyTorch sees no GPU here: use trainer=cpu (or trainer=auto), or check the driver"
+        )
     _quiet()
     trainer = Trainer(
         accelerator=config.accelerator,

@@ -92,8 +92,8 @@ def transfer(
         callbacks=[*sample_router(config, method, initial), *restraint(config)],
         loggers=loggers,
     )  # fmt: skip
-    learned = dict(zip(("student", "teacher")[: method.learners], method.networks, strict=False))
-    after = answers(config.trainer, learned, data)  # type: ignore[arg-type]
+    learned = {"student": student, "teacher": teacher} if method.learners > 1 else {"student": student}
+    after = answers(config.trainer, learned, data)
     columns = {
         "index": before.index,
         "label": before.label,
@@ -138,8 +138,8 @@ def check_classes(dataset: ImageDataset, models: dict[str, Classifier]) -> None:
         if model.num_classes != dataset.num_classes:
             raise UserError(
                 f"the {role} {model.name} tells {model.num_classes} classes apart, but {dataset.name} has "
-                f"{dataset.num_classes}: student, teacher and data must share one label space. Fine-tune the model first: "
-                f"python run.py task=pretrain student={model.name} student.checkpoint=..."
+                f"{dataset.num_classes}: student, teacher and data must share one label space. Fine-tune the model "
+                f"first: python run.py task=pretrain student={model.name} student.checkpoint=..."
             )
 
 

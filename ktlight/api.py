@@ -1,0 +1,102 @@
+"""Transfer from Python: any network that maps images to logits, any data set of images and labels."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from torch import nn
+
+from ktlight.config.location import config_directory
+from ktlight.config.model_source import register_models
+from ktlight.config.overrides import check_overrides
+from ktlight.config.resolvers import register_resolvers
+from ktlight.data.arrays import MapDataset, from_torch
+from ktlight.data.dataset import ImageDataset
+from ktlight.errors import UserError
+from ktlight.models.classifier import Classifier
+from ktlight.report.folder import RunFolder
+from ktlight.tasks.loggers import extra_loggers
+from ktlight.tasks.pretrain import trained_classifier
+from ktlight.tasks.transfer import Transfer
+from ktlight.tasks.transfer import transfer as run
+
+
+def transfer(
+    student: nn.Module | str,
+    teacher: nn.Module | str,
+    train_data: MapDataset,
+    val_data: MapDataset,
+    *,
+    method: str = "kl_dp",
+    folder: str | Path = "runs/python",
+    overrides: Sequence[str] = (),
+    class_names: Sequence[str] | None = None,
+) -> Transfer:
+    """Let ``student`` learn what ``teacher`` knows; what ``python run.py`` does, on objects.
+
+    Args:
+        student: A network that maps a batch of the data's images to logits ``[B, C]``, left as it is; or the name of a
+            timm model, whose weights are looked for as on the command line (add ``student.checkpoint=`` to
+            ``overrides``) and which takes uint8 images.
+        teacher: Likewise.
+        train_data: Map-style data set of ``(image, label)``: the image ``uint8 [3, h, w]``, augmented and resized as
+            the config ``data`` says, or ``float``, given to the networks as it is.
+        val_data: What the figures are measured on, likewise.
+        method: A name of the config group ``method``.
+        folder: Folder of the run; what an earlier run left there is set aside.
+        overrides: Further options as on the command line, such as ``["optim.lr=0.01", "trainer.max_epochs=5"]``.
+        class_names: Names of the classes; their numbers if not given.
+
+    Returns:
+        The student after the transfer, the figures, and the folder.
+
+    Raises:
+        UserError: The parts do not fit each other; the message says what to do.
+
+    Example:
+        >>> outcome = ktlight.transfer(my_net, "resnet50", train, val, method="kl_dp")  # doctest: +SKIP
+        >>> outcome.results["transfer_delta"], outcome.student.network  # doctest: +SKIP
+    """
+    models = {"student": student, "teacher": teacher}
+    named = [f"{role}={model}" for role, model in models.items() if isinstance(model, str)]
+    config = _config([f"method={method}", "data=python", *named, *overrides])
+    dataset = from_torch(train_data, val_data, class_names=tuple(class_names) if class_names else None)
+    run_folder = RunFolder(Path(folder))
+    run_folder.path.mkdir(parents=True, exist_ok=True)
+    if not config.resume:
+        run_folder.set_aside()
+    student_classifier, teacher_classifier = (
+        _classifier(role, model, config, dataset, run_folder) for role, model in models.items()
+    )
+    with extra_loggers(config, run_folder) as loggers:
+        return run(config, dataset, student_classifier, teacher_classifier, run_folder, loggers)
+
+
+def _config(overrides: list[str]) -> DictConfig:
+    register_models()
+    register_resolvers()
+    check_overrides(overrides)
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return compose("config", overrides)
+
+
+def _classifier(
+    role: str, model: nn.Module | str, config: DictConfig, dataset: ImageDataset, folder: RunFolder
+) -> Classifier:
+    if isinstance(model, str):
+        return trained_classifier(config, role, dataset, folder)
+    name = type(model).__name__
+    classes = _count_logits(model, dataset)
+    return Classifier(copy.deepcopy(model), nn.Identity(), name=name, architecture=name, num_classes=classes)
+
+
+@torch.no_grad()
+def _count_logits(model: nn.Module, dataset: ImageDataset) -> int:
+    logits = copy.deepcopy(model).cpu().eval()(dataset.val.image(0)[None])
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+        found = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise UserError(f"{type(model).__name__} must map images to logits [batch, classes], but gives {found}")
+    return logits.shape[1]
