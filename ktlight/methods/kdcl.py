@@ -108,4 +108,4 @@ class KDCL(TransferMethod):
         for network, mode in zip(self.networks, modes, strict=True):
             network.train(mode)
         total = self.trainer.strategy.reduce(correlation, reduce_op="sum")
-        self.general_weights_M = general_weights(total / data.num_holdout)
+        self.general_weights_M = general_weights(total / len(data.holdout_rows))

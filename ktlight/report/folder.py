@@ -67,8 +67,8 @@ class RunFolder:
         if self.config_file.exists() and self.checkpoint.exists() and (old := self.config_file.read_text()) != text:
             changed = sorted(set(text.splitlines()) ^ set(old.splitlines()))
             raise UserError(
-                f"{self.path} holds a run with another config, so it cannot be resumed with this one. They differ in: "
-                f"{'; '.join(line.strip() for line in changed[:6])}. Give the same options, or resume=false to start anew."
+                f"{self.path} holds a run with another config, so it cannot be resumed with this one. They differ in "
+                f"{'; '.join(line.strip() for line in changed[:6])}. Give the same options, or resume=false."
             )
         write_text(self.config_file, text)
 
