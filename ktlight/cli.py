@@ -1,29 +1,48 @@
 """The command line: check what was typed, let Hydra compose it, and run the task it names."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from ktlight.config.location import config_directory
 from ktlight.config.model_source import register_models
 from ktlight.config.overrides import check_overrides
 from ktlight.config.resolvers import register_resolvers
 from ktlight.errors import UserError
+from ktlight.report.files import check_writable
+from ktlight.tasks.comparison import show_comparison
+
+failed: list[str] = []
+"""The jobs of a sweep that this process ran in vain."""
 
 
 def main() -> None:
     """Run ``ktlight``; the same as ``python run.py``."""
     register_models()
     register_resolvers()
+    failed.clear()
     try:
-        check_overrides(*_typed(sys.argv[1:]))
+        _check(sys.argv[1:])
+        try:
+            hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(run)()
+        finally:
+            show_comparison()
     except UserError as error:
         sys.exit(f"error: {error}")
-    hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(run)()
+    except KeyboardInterrupt:
+        again = [argument for argument in sys.argv if not argument.startswith("resume=")]
+        sys.exit(f"interrupted: whole epochs are kept. Continue with: python {shlex.join([*again, 'resume=true'])}")
+    if failed:
+        sys.exit(f"error: {len(failed)} of the jobs failed: {', '.join(failed)}")
 
 
 def run(config: DictConfig) -> Any:
@@ -32,21 +51,36 @@ def run(config: DictConfig) -> Any:
 
     try:
         return run_task(config)
+    except SystemExit as stop:
+        # Lightning answers Ctrl-C and SIGTERM by ending the process itself.
+        raise KeyboardInterrupt from stop
     except UserError as error:
-        # Hydra prints an exception of this kind without a traceback and exits with status 1.
-        raise CompactHydraException(f"error: {error}") from None
+        return _fail(f"error: {error}")
 
 
-def _typed(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Split the arguments into overrides and the folders given by ``--config-dir``."""
-    overrides: list[str] = []
-    folders: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument in ("--config-dir", "-cd"):
-            folders.append(str(Path(next(rest, "")).absolute()))
-        elif argument.startswith("--config-dir="):
-            folders.append(str(Path(argument.partition("=")[2]).absolute()))
-        elif not argument.startswith("-") and ("=" in argument or argument.startswith("~")):
-            overrides.append(argument)
-    return overrides, folders
+def _fail(message: str) -> None:
+    """End the run, or the job of a sweep, whose other jobs go on; Hydra would add lines of its own to the message."""
+    job = HydraConfig.get()
+    if job.mode == RunMode.RUN:
+        sys.exit(message)
+    if not job.launcher._target_.endswith("BasicLauncher"):  # elsewhere, where only an exception tells of the failure
+        raise CompactHydraException(message)
+    print(message, file=sys.stderr)
+    failed.append(job.job.override_dirname)
+
+
+def _check(arguments: list[str]) -> None:
+    """Raise `UserError` if the arguments cannot work, before Hydra makes a folder for them."""
+    typed = get_args(arguments)
+    if typed.shell_completion or typed.hydra_help:
+        return
+    folders = [str(Path(typed.config_dir).absolute())] if typed.config_dir else []
+    config = check_overrides(typed.overrides, folders, typed.config_name or "config")
+    if typed.help or typed.cfg or typed.info:
+        return
+    part, option = ("sweep", "hydra.sweep.dir=FOLDER") if typed.multirun else ("run", "hydra.run.dir=FOLDER")
+    try:
+        folder = config.hydra[part].dir
+    except OmegaConfBaseException:
+        return  # it depends on what only the running job knows, such as its number
+    check_writable(Path(folder), option)

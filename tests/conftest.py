@@ -1,8 +1,10 @@
-"""What all tests share: a cache folder of their own, a small zoo in it, and the command line in this process."""
+"""What all tests share: a cache folder of their own, a small zoo in it, and the command line, in this process or not."""
 
+import contextlib
 import os
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,27 @@ class Outcome:
 Command = Callable[..., Outcome]
 
 
+def quick(*arguments: str) -> list[str]:
+    """Return the arguments with models pretrained for two epochs only, unless they say otherwise."""
+    epochs = [] if any(argument.startswith("pretrain.epochs=") for argument in arguments) else ["pretrain.epochs=2"]
+    return [*arguments, *epochs, "trainer.progress=false"]
+
+
+def run_here(*arguments: str) -> int:
+    """Run `ktlight ARGUMENTS` in this process and return the exit status; imports are paid once."""
+    from ktlight.cli import main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["run.py", *quick(*arguments)])
+        try:
+            main()
+        except SystemExit as stop:
+            if isinstance(stop.code, str):
+                print(stop.code, file=sys.stderr)
+            return 0 if stop.code is None else stop.code if isinstance(stop.code, int) else 1
+    return 0
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder for the session, so that the tests neither use nor fill the user's zoo."""
@@ -39,31 +62,59 @@ def _own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KTLIGHT_CACHE", str(cache))
 
 
+@pytest.fixture(scope="session")
+def run_in(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Run a command that must succeed and return the folder of its run; for fixtures that several tests look at."""
+
+    def run(name: str, *arguments: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
+            patch.setenv("KTLIGHT_CACHE", str(cache))
+            assert run_here(*arguments, f"hydra.run.dir={folder}/run") == 0
+        return folder / "run"
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def zoo(run_in: Callable[..., Path]) -> dict[str, Path]:
+    """The small models `test_vit` and `test_convnext`, trained on the digits for two epochs, and their folders."""
+    return {
+        model: run_in("zoo", "task=pretrain", f"student={model}") / "student" for model in ("test_vit", "test_convnext")
+    }
+
+
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """Run `ktlight ARGUMENTS` in this process, in a folder of its own; imports are paid once.
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run `ktlight ARGUMENTS` in this process, in a folder of its own.
 
     Models are pretrained for two epochs only, unless the arguments say otherwise.
     """
-    from ktlight.cli import main
-
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Outcome:
-        quick = [] if any(argument.startswith("pretrain.epochs=") for argument in arguments) else ["pretrain.epochs=2"]
-        monkeypatch.setattr(sys, "argv", ["run.py", *arguments, *quick, "trainer.progress=false"])
         capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            if isinstance(stop.code, str):
-                print(stop.code, file=sys.stderr)
-            code = 0 if stop.code is None else stop.code if isinstance(stop.code, int) else 1
+        code = run_here(*arguments)
         captured = capfd.readouterr()
         return Outcome(code, captured.out, captured.err)
 
-    yield run
+    return run
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
+    """Start `python run.py ARGUMENTS` as a process of its own in the test's folder."""
+
+    def run(*arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, str(REPOSITORY / "run.py"), *quick(*arguments)],
+            cwd=tmp_path,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    return run
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Checks what was typed on the command line before Hydra runs, so that a wrong name gets one line and a suggestion."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -10,38 +11,73 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ktlight.config.limits import check_options
 from ktlight.config.location import config_directory
 from ktlight.config.model_source import MODEL_GROUPS, model_choices
 from ktlight.errors import UserError, nearest
 
 
-def check_overrides(overrides: Sequence[str], config_directories: Sequence[str] = ()) -> None:
+def check_overrides(
+    overrides: Sequence[str], config_directories: Sequence[str] = (), config_name: str = "config"
+) -> DictConfig:
     """Check every override against the config tree.
 
     Args:
         overrides: Arguments as typed, such as ``method=kl,kl_dp``.
         config_directories: Further folders with configs, as given by ``--config-dir``.
+        config_name: Name of the primary config.
+
+    Returns:
+        The config of the run, or of the first job of a sweep, Hydra's own part included.
 
     Raises:
-        UserError: An override cannot be parsed, or names a group choice or a key that does not exist.
+        UserError: An override cannot be parsed, names a group choice or a key that does not exist, or gives an option
+            a value that it cannot take.
     """
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise UserError(str(error)) from error
+    for folder in config_directories:
+        if not Path(folder).is_dir():
+            raise UserError(f"there is no folder {folder}, which --config-dir names")
     search = [f"hydra.searchpath=[{','.join(f'file://{path}' for path in config_directories)}]"]
+    search *= bool(config_directories)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        parsed = [_parse(override) for override in overrides]
         groups = [override for override in parsed if _is_group(override)]
         for override in groups:
             _check_choices(override)
-        choices = [f"{_key(override)}={next(_values(override))}" for override in groups]
-        try:
-            config = compose("config", [*search * bool(config_directories), *choices])
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(str(error)) from error
+        defaults = _compose(config_name, [*search, *map(_first, groups)])
         for override in parsed:
             if override not in groups:
-                _check_key(override, config)
+                _check_key(override, defaults)
+        config = _compose(config_name, [*search, *map(_first, parsed)])
+    check_options(config)
+    return config
+
+
+def _parse(override: str) -> Override:
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    try:
+        return parser.parse_overrides([override])[0]
+    except HydraException as error:
+        reason = next(line for line in reversed(str(error).splitlines()) if not line.startswith("See "))
+        raise UserError(
+            f"cannot read '{override}' ({reason}): write option=value, and quotes around a value that holds spaces, "
+            "brackets or commas, as in 'option=\"a, b\"'"
+        ) from error
+
+
+def _compose(config_name: str, overrides: list[str]) -> DictConfig:
+    try:
+        return compose(config_name, overrides, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = f": {error.__cause__}".partition("\n")[0] if error.__cause__ else ""
+        raise UserError(f"{error}{cause}") from error
+
+
+def _first(override: Override) -> str:
+    """Return the override as the first job of a sweep has it."""
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    return f"{_key(override)}={next(_values(override))}"
 
 
 def _is_group(override: Override) -> bool:
@@ -70,7 +106,7 @@ def _check_choices(override: Override) -> None:
     for value in _values(override):
         value = value.strip("'\"")
         bare = value.partition(".")[0] if group in MODEL_GROUPS else value  # a model name may carry a timm tag
-        if bare in known or value == "null" or value.startswith(("[", "glob(")):
+        if bare in known or value.startswith(("[", "glob(")):
             continue
         kind = "model" if group in MODEL_GROUPS else group
         listing = "" if group in MODEL_GROUPS else f" There are: {', '.join(known)}."
@@ -89,12 +125,16 @@ def _group_choices(group: str) -> list[str]:
 
 def _check_key(override: Override, config: DictConfig) -> None:
     key = override.key_or_group
+    if override.is_delete() and not key.startswith("hydra"):
+        raise UserError(f"{override.input_line}: an option cannot be taken away, only given another value")
     if override.is_add() or override.is_force_add() or key.startswith("hydra.") or override.package is not None:
         return
     parent, _, leaf = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     if isinstance(node, DictConfig) and (leaf in node or not OmegaConf.is_struct(node)):
         return
+    if isinstance(node, DictConfig) and not node:  # a mapping that anything can be added to, as student.kwargs
+        raise UserError(f"{parent} has no '{leaf}' yet: write +{override.input_line} to add it")
     groups = GlobalHydra.instance().config_loader().list_groups("")
     hint = nearest(key, [*_keys(config), *(group for group in groups if group != "hydra")])
     raise UserError(f"unknown option '{key}'.{hint or ' `python run.py --cfg job` prints every option.'}")

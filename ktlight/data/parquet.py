@@ -78,6 +78,8 @@ def _files(patterns: Sequence[str]) -> list[str]:
         found = [expanded] if Path(expanded).is_file() else sorted(glob(expanded, recursive=True))  # noqa: PTH207
         found = [file for file in found if Path(file).is_file()]
         if not found:
-            raise UserError(f"No file {pattern!r}, seen from {Path.cwd()}. Check data.train= and data.val=.")
+            raise UserError(
+                f"No file {pattern!r}, seen from {Path.cwd()}. Check data.root= (or data.train=, data.val=)."
+            )
         files += found
     return files

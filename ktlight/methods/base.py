@@ -56,6 +56,14 @@ class TransferMethod(LightningModule, ABC):
             batch: The batch, with ``source`` and ``target`` where a router ran.
         """
 
+    def on_train_start(self) -> None:
+        """Train, in whatever mode the networks came; parts with nothing to learn keep their BatchNorm statistics."""
+        self.train()
+        for module in self.networks.modules():
+            parameters = list(module.parameters())
+            if parameters and not any(parameter.requires_grad for parameter in parameters):
+                module.eval()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the summed loss of one batch and log its terms."""
         terms = self.terms([network(batch["image"]) for network in self.networks], batch)

@@ -44,6 +44,8 @@ class Distillation(TransferMethod):
         mixing: float,
         temperature: float,
     ) -> None:
+        if soft_loss not in SOFT_LOSSES:
+            raise UserError(f"unknown method.soft_loss '{soft_loss}': choose {' or '.join(SOFT_LOSSES)}")
         if not 0 <= mixing <= 1:
             raise UserError(
                 f"method.mixing={mixing} is no weight: give a number from 0 (labels only) to 1 (teacher only)"

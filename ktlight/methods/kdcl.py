@@ -44,7 +44,7 @@ class KDCL(TransferMethod):
             errors correlate there, anew every epoch.
     """
 
-    general_weights_M: Tensor
+    general_weights_N: Tensor
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class KDCL(TransferMethod):
         self.temperature = temperature
         self.holdout = holdout if rule == "general" else 0.0
         self.learners = len(networks) if update_teacher else 1
-        self.register_buffer("general_weights_M", torch.full((len(networks),), 1 / len(networks)), persistent=False)
+        self.register_buffer("general_weights_N", torch.full((len(networks),), 1 / len(networks)), persistent=False)
 
     def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Return a label term and a collaborative term for each network that learns."""
@@ -88,7 +88,12 @@ class KDCL(TransferMethod):
     def target(self, logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
         """Return the target logits ``[B, C]`` by the method's rule."""
         if self.rule == "general":
-            return general_target(logits_NBC, self.general_weights_M)
+            return general_target(logits_NBC, self.general_weights_N)
+        if self.rule == "linear" and self.trainer.world_size > 1:
+            # One combination for the whole batch, however many processes share it.
+            logits_WBNC, labels_WB = self.all_gather((logits_NBC.transpose(0, 1), labels_B))
+            target_BC = linear_target(logits_WBNC.flatten(0, 1).transpose(0, 1), labels_WB.flatten())
+            return target_BC.chunk(self.trainer.world_size)[self.trainer.global_rank]
         return TARGET_RULES[self.rule](logits_NBC, labels_B)
 
     @torch.no_grad()
@@ -108,4 +113,4 @@ class KDCL(TransferMethod):
         for network, mode in zip(self.networks, modes, strict=True):
             network.train(mode)
         total = self.trainer.strategy.reduce(correlation, reduce_op="sum")
-        self.general_weights_M = general_weights(total / len(data.holdout_rows))
+        self.general_weights_N = general_weights(total / len(data.holdout_rows))

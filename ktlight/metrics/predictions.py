@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from ktlight.functional import log_odds
+
 
 class Predictions(Metric):
     """Collects what each of K models says of each sample; computes it in the order of the sample indices.
@@ -27,14 +29,16 @@ class Predictions(Metric):
 
     def update(self, logits_KBC: Tensor, labels_B: Tensor, index_B: Tensor) -> None:
         """Add a batch: the logits of all models, the labels and the sample indices."""
-        confidence_KB, prediction_KB = logits_KBC.float().softmax(2).max(2)
         self.index.append(index_B)
         self.label.append(labels_B)
-        self.prediction.append(prediction_KB.T)
-        self.confidence.append(confidence_KB.T)
+        self.prediction.append(logits_KBC.argmax(2).T)
+        self.confidence.append(log_odds(logits_KBC).T)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return ``index`` ``[n]``, ``label`` ``[n]``, ``prediction`` ``[K, n]`` and ``confidence`` ``[K, n]``."""
+        """Return ``index`` ``[n]``, ``label`` ``[n]``, ``prediction`` ``[K, n]`` and ``confidence`` ``[K, n]``.
+
+        Confidences are the log-odds of the predicted class: probabilities near 1 would round to false ties.
+        """
         index, label, prediction, confidence = (
             torch.cat(state) if isinstance(state, list) else state
             for state in (self.index, self.label, self.prediction, self.confidence)

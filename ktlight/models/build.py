@@ -61,7 +61,7 @@ def build_classifier(
     if config.checkpoint:
         network = load_network(config, config.checkpoint)
     elif folder := zoo.find(config, dataset_identity, fraction):
-        network = load_network(config, str(folder))
+        network = _load_entry(config, folder)
     elif hub_labels and recorded_config(config.architecture).has_weights:
         network = load_network(config)
     else:
@@ -115,6 +115,13 @@ def load_network(config: ModelConfig, checkpoint: str | None = None) -> nn.Modul
     if config.img_size is not None:
         set_input_size(network, config.img_size)
     return network  # type: ignore[no-any-return]
+
+
+def _load_entry(config: ModelConfig, folder: Path) -> nn.Module:
+    try:
+        return load_network(config, str(folder))
+    except UserError as error:
+        raise UserError(f"{error} It was trained here earlier: delete {folder} to have it trained anew.") from error
 
 
 def _check_classes(network: nn.Module, config: ModelConfig, num_classes: int) -> None:

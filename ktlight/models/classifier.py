@@ -7,6 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from ktlight.models.network import check_input_size
 from ktlight.models.preprocess import Preprocess
 
 
@@ -36,8 +37,14 @@ class Classifier(nn.Module):
     def from_network(
         cls, network: nn.Module, *, name: str, img_size: int | None = None, crop_pct: float | None = None
     ) -> Self:
-        """Wrap a network made by timm, with the preprocessing recorded in it; see :meth:`Preprocess.from_network`."""
+        """Wrap a network made by timm, with the preprocessing recorded in it; see :meth:`Preprocess.from_network`.
+
+        Raises:
+            UserError: If the network takes no images of ``img_size`` pixels.
+        """
         recorded: Any = network  # timm adds attributes that nn.Module does not declare
+        if img_size is not None:
+            check_input_size(network, name, img_size)
         return cls(
             network,
             Preprocess.from_network(network, img_size, crop_pct),

@@ -1,8 +1,12 @@
 """Networks of timm, with random weights: what they take, and how they are made."""
 
+import inspect
+import re
+import sys
 from typing import Any
 
 import timm
+import torch
 from timm.models import PretrainedCfg, get_model_input_config, get_pretrained_cfg
 from torch import nn
 
@@ -69,8 +73,21 @@ def create(source: str, arguments: dict[str, Any]) -> nn.Module:
         network: nn.Module = timm.create_model(source, pretrained=False, **arguments)
     except (TypeError, ValueError, AssertionError, RuntimeError, ZeroDivisionError) as error:
         given = ", ".join(f"{name}={value}" for name, value in arguments.items())
-        raise UserError(f"timm cannot make {source} with {given}: {error}. Change img_size= or kwargs=.") from error
+        hint = _argument_hint(error, source)
+        raise UserError(
+            f"timm cannot make {source} with {given}: {error}.{hint} Change img_size= or kwargs=."
+        ) from error
     return network
+
+
+def _argument_hint(error: Exception, source: str) -> str:
+    """Return the names nearest to an argument that the constructor named in a TypeError does not know."""
+    unknown = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    if unknown is None or not timm.is_model(source):
+        return ""
+    module = sys.modules[timm.model_entrypoint(source).__module__]
+    constructor = getattr(module, unknown[1], None)
+    return nearest(unknown[2], inspect.signature(constructor).parameters) if constructor else ""
 
 
 def set_input_size(network: nn.Module, img_size: int) -> None:
@@ -85,3 +102,20 @@ def set_input_size(network: nn.Module, img_size: int) -> None:
     if not hasattr(network, "set_input_size"):
         raise UserError(f"{type(network).__name__} takes only its own input size, {current['input_size'][1:]} pixels.")
     network.set_input_size(img_size=(img_size, img_size))  # type: ignore[operator]
+
+
+def check_input_size(network: nn.Module, name: str, img_size: int) -> None:
+    """Ask a network once for its answer to an image of a size that it was not made for.
+
+    Raises:
+        UserError: If it has none, as a vision transformer whose patches do not divide the size.
+    """
+    training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 3, img_size, img_size))
+    except (AssertionError, IndexError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{name} takes no images of {img_size} x {img_size} pixels ({error}); change img_size=."
+        ) from error
+    network.train(training)

@@ -28,7 +28,8 @@ class Curves(Logger):
         if resume and file.exists():
             with file.open(newline="") as stream:
                 for row in csv.DictReader(stream):
-                    self.rows[int(row["epoch"])] = {key: float(value) for key, value in row.items() if value}
+                    epoch = int(row.pop("epoch"))
+                    self.rows[epoch] = {"epoch": epoch} | {key: float(value) for key, value in row.items() if value}
 
     @property
     def name(self) -> str:

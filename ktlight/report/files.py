@@ -1,8 +1,13 @@
 """Files that are either whole or not there."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from ktlight.errors import UserError
+
+TRIAL = bytes(2**16)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -17,6 +22,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or path  # a write through an open file does not know its name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -24,3 +32,23 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Find out, leaving nothing behind, whether files can be written in a folder that need not be there yet.
+
+    Args:
+        folder: The folder.
+        option: What the user can give to choose another one.
+
+    Raises:
+        UserError: They cannot.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(TRIAL)
+    except OSError as error:
+        raise UserError(
+            f"cannot write in {folder} ({existing}: {error.strerror}). Choose another folder with {option}"
+        ) from error

@@ -64,13 +64,19 @@ class RunFolder:
         Raises:
             UserError: The folder holds an unfinished run of another config.
         """
-        if self.config_file.exists() and self.checkpoint.exists() and (old := self.config_file.read_text()) != text:
+        if self.config_file.exists() and self.checkpoint.exists():
+            self.check_config(text)
+        write_text(self.config_file, text)
+
+    def check_config(self, text: str) -> None:
+        """Raise `UserError` unless the config of the run here starts with ``text``."""
+        old = self.config_file.read_text()
+        if not old.startswith(text):
             changed = sorted(set(text.splitlines()) ^ set(old.splitlines()))
             raise UserError(
                 f"{self.path} holds a run with another config, so it cannot be resumed with this one. They differ in "
                 f"{'; '.join(line.strip() for line in changed[:6])}. Give the same options, or resume=false."
             )
-        write_text(self.config_file, text)
 
     def write_environment(self) -> None:
         """Write what the figures may depend on beside the config."""

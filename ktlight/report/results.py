@@ -48,7 +48,7 @@ def transfer_figures(columns: Mapping[str, Tensor], class_names: Sequence[str]) 
         "complementary_knowledge": float(complementary_knowledge(before, teacher, labels)),
         "transfer_rate": None if math.isnan(rate) else rate,
         "flip_entropy": float(class_entropy(counts_C)),
-        "top20_classes": [class_names[number] for number in top_classes(counts_C, 20).tolist()],
+        "top20_classes": [class_names[number] for number in top_classes(counts_C, 20).nonzero().flatten().tolist()],
     }
 
 

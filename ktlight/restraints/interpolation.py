@@ -59,8 +59,8 @@ class WeightInterpolation(Callback):
         """Go on training from the fast weights."""
         self.swap(pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the slow weights in the module."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the slow weights in the module, also where a resumed run finds every epoch done already."""
         self.swap(pl_module)
 
     @torch.no_grad()

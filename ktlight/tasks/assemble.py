@@ -4,11 +4,12 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from lightning import seed_everything
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from ktlight.config.instantiate import make
 from ktlight.data.augment import Augment
@@ -23,9 +24,6 @@ from ktlight.tasks.training import is_first_process
 
 logger = logging.getLogger(__name__)
 
-PASSING = ("resume", "logger")
-"""What may differ between a run and its continuation."""
-
 
 def seed(config: DictConfig) -> None:
     """Seed everything random by the config's seed."""
@@ -35,23 +33,31 @@ def seed(config: DictConfig) -> None:
 def open_folder(config: DictConfig) -> RunFolder:
     """Return the folder of the run, with what an earlier run left there set aside unless it is to be resumed."""
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
-    if is_first_process():
-        if config.resume:
-            if folder.results is None and not folder.checkpoint.exists():
-                logger.info("Nothing to resume in %s: starting from the beginning", folder.path)
-        elif aside := folder.set_aside():
+    if not is_first_process():
+        logging.getLogger("ktlight").setLevel(logging.WARNING)  # the first process says what there is to say
+    elif not config.resume:
+        if aside := folder.set_aside():
             logger.info("What an earlier run had left in this folder is now in %s", aside)
+    elif folder.results is not None:
+        folder.check_config(lasting(config))
+    elif not folder.checkpoint.exists():
+        logger.info("Nothing to resume in %s: starting from the beginning", folder.path)
     return folder
 
 
 @rank_zero_only
 def record_start(config: DictConfig, folder: RunFolder, dataset: ImageDataset, models: dict[str, Classifier]) -> None:
     """Write the resolved config, with the identity of data and weights, and the environment."""
-    kept = OmegaConf.create({key: value for key, value in config.items() if key not in PASSING})
-    with open_dict(kept):
-        kept.identity = {"data": dataset.identity, **{name: model.weights_hash() for name, model in models.items()}}
-    folder.write_config(OmegaConf.to_yaml(kept, resolve=True))
+    identity = {"data": dataset.identity, **{name: model.weights_hash() for name, model in models.items()}}
+    folder.write_config(lasting(config) + OmegaConf.to_yaml({"identity": identity}))
     folder.write_environment()
+
+
+def lasting(config: DictConfig) -> str:
+    """Return the resolved config as YAML, but for what may differ between a run and its continuation."""
+    kept: Any = OmegaConf.to_container(config, resolve=True)
+    del kept["resume"], kept["logger"], kept["trainer"]["progress"], kept["data"]["workers"]
+    return OmegaConf.to_yaml(kept)
 
 
 def load_dataset(config: DictConfig) -> ImageDataset:

@@ -22,7 +22,7 @@ class Answers:
         index: Sample indices, ascending, ``[n]``.
         label: Labels, ``[n]``.
         prediction: Predicted class by model, ``[n]`` each.
-        confidence: Highest probability by model, ``[n]`` each.
+        confidence: Log-odds of the predicted class by model, ``[n]`` each.
     """
 
     index: Tensor

@@ -16,6 +16,7 @@ from ktlight.models.export import export_classifier
 from ktlight.models.spec import ModelConfig
 from ktlight.models.starting import head_parameters, starting_classifier
 from ktlight.models.zoo import Zoo
+from ktlight.report.files import check_writable
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import accuracy
 from ktlight.report.table import print_pretrain
@@ -96,6 +97,7 @@ def pretrain(
         raise UserError(
             "pretrain.part=head on random features teaches nothing: give student.checkpoint= or pretrain.init=hub"
         )
+    check_writable(Zoo().root, "the environment variable KTLIGHT_CACHE")
     seed(config)  # whatever was done before: the same model comes out on the spot, by itself and when resumed
     classifier = starting_classifier(
         model, init=options.init, num_classes=dataset.num_classes, native_size=dataset.native_size

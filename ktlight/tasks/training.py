@@ -11,6 +11,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning import LightningDataModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.plugins import TorchCheckpointIO
@@ -31,7 +32,18 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Save beside ``path`` and rename."""
-        write_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
+        write_atomically(Path(path), lambda temporary: save(checkpoint, temporary))
+
+
+def save(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint; torch puts an error of its own in the place of one of the disk, which is undone here."""
+    try:
+        with path.open("wb") as file:
+            torch.save(checkpoint, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def build_trainer(
@@ -40,34 +52,38 @@ def build_trainer(
     """Return a trainer by the config group ``trainer``.
 
     Raises:
-        UserError: The device is not there, or the processes of one run would meet those of another.
+        UserError: The device is not there, an option has a value that Lightning does not know, or the processes of one
+            run would meet those of another.
     """
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError(
             "trainer=gpu, but PyTorch sees no GPU here: use trainer=cpu (or trainer=auto), or check the driver"
         )
     _quiet()
-    trainer = Trainer(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        num_nodes=config.num_nodes,
-        strategy=config.strategy,
-        precision=precision(config),
-        max_epochs=max_epochs,
-        check_val_every_n_epoch=config.check_val_every_n_epoch,
-        accumulate_grad_batches=config.accumulate_grad_batches,
-        gradient_clip_val=config.gradient_clip_val,
-        deterministic=config.deterministic,
-        sync_batchnorm=config.strategy == "ddp" and config.accelerator != "cpu" and torch.cuda.is_available(),
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        callbacks=[*callbacks, *([TQDMProgressBar(refresh_rate=10)] if config.progress else [])],
-        logger=list(loggers),
-        plugins=[WholeCheckpoints()],
-        enable_progress_bar=config.progress,
-        enable_model_summary=False,
-        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-    )
+    try:
+        trainer = Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.num_nodes,
+            strategy=config.strategy,
+            precision=precision(config),
+            max_epochs=max_epochs,
+            check_val_every_n_epoch=config.check_val_every_n_epoch,
+            accumulate_grad_batches=config.accumulate_grad_batches,
+            gradient_clip_val=config.gradient_clip_val,
+            deterministic=config.deterministic,
+            sync_batchnorm=config.strategy == "ddp" and config.accelerator != "cpu" and torch.cuda.is_available(),
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            callbacks=[*callbacks, *([TQDMProgressBar(refresh_rate=10)] if config.progress else [])],
+            logger=list(loggers),
+            plugins=[WholeCheckpoints()],
+            enable_progress_bar=config.progress,
+            enable_model_summary=False,
+            enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+        )
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise UserError(f"an option of trainer does not work here: {error}") from error
     if trainer.world_size > 1 and _sweeps_in_one_process():
         raise UserError(
             "a sweep (-m) with several devices in one process would start the whole sweep again in every process. "
@@ -103,15 +119,12 @@ def fit(
     """
     resumed = resume and folder.checkpoint.exists()
     curves = Curves(folder.path / "curves.csv", resume=resumed)
-    keep = ModelCheckpoint(
-        dirpath=folder.checkpoint.parent, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
-    )
     for network in method.networks[: method.learners]:
         _lay_out(network, config)
     trainer = build_trainer(
         config,
         max_epochs=max_epochs,
-        callbacks=[EpochSeed(), *callbacks, keep],
+        callbacks=[EpochSeed(), *callbacks, EpochCheckpoint(folder.checkpoint, curves)],
         loggers=[curves, *loggers],
     )
     if resumed:
@@ -131,6 +144,27 @@ def wait_for_all() -> None:
         torch.distributed.barrier()
 
 
+class EpochCheckpoint(ModelCheckpoint):
+    """Keeps the state after every epoch, once the curves have the epoch's row.
+
+    Lightning writes the row after the checkpoint; a run killed between the two would resume without that row.
+    """
+
+    def __init__(self, file: Path, curves: Curves) -> None:
+        super().__init__(file.parent, file.stem, save_on_train_epoch_end=True, enable_version_counter=False)
+        self.curves = curves
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Forget the metrics of the last epoch, which this one may lack."""
+        trainer.logged_metrics.clear()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Write the row, then the checkpoint."""
+        metrics = {name: float(value) for name, value in trainer.logged_metrics.items()}
+        self.curves.log_metrics({**metrics, "epoch": trainer.current_epoch})
+        super().on_train_epoch_end(trainer, pl_module)
+
+
 class EpochSeed(Callback):
     """Seeds each epoch by its number, so that a resumed epoch draws the same random numbers (dropout)."""
 
@@ -144,7 +178,10 @@ def _lay_out(network: Any, config: DictConfig) -> None:
     if config.channels_last:
         network.network.to(memory_format=torch.channels_last)
     if config.compile:
-        network.network.compile(mode=config.compile)
+        try:
+            network.network.compile(mode=config.compile)
+        except RuntimeError as error:
+            raise UserError(f"trainer.compile={config.compile} does not work here: {error}") from error
 
 
 def _sweeps_in_one_process() -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
@@ -17,7 +19,7 @@ from ktlight.models.export import export_classifier
 from ktlight.models.sources import LiveSource
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import change, more_confident, transfer_figures
-from ktlight.report.table import print_transfer
+from ktlight.report.table import print_transfer, print_transfer_line
 from ktlight.routing.router import SampleRouter
 from ktlight.tasks.assemble import data_module, load_dataset, open_folder, optimization, record_start, seed
 from ktlight.tasks.evaluation import answers
@@ -44,7 +46,7 @@ def run_transfer(config: DictConfig) -> dict[str, Any]:
     """Transfer from the config's teacher to its student and show the table (task=transfer)."""
     folder = open_folder(config)
     if config.resume and folder.results is not None:
-        print_transfer(folder.results, folder.path)
+        show(folder.results, folder)
         return folder.results
     dataset = load_dataset(config)
     student = trained_classifier(config, "student", dataset, folder)
@@ -53,8 +55,17 @@ def run_transfer(config: DictConfig) -> dict[str, Any]:
         results = transfer(config, dataset, student, teacher, folder, loggers).results
         log_results(loggers, results)
     if is_first_process():
-        print_transfer(results, folder.path)
+        show(results, folder)
     return results
+
+
+def show(results: dict[str, Any], folder: RunFolder) -> None:
+    """Print the table of a run, or its line in a sweep."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        print_transfer_line(results, folder.path)
+        return
+    given = [option for option in HydraConfig.get().overrides.task if not option.startswith(("method=", "resume="))]
+    print_transfer(results, folder.path, " ".join(["python run.py -m method=kl,xe_kl,kl_dp,kl_dp_unsup", *given]))
 
 
 def transfer(
@@ -116,7 +127,7 @@ def transfer(
         "epochs": config.trainer.max_epochs,
         "num_train": data.num_train,
         **transfer_figures(columns, dataset.class_names),
-        "teacher_share": curves.mean("share/teacher"),
+        "teacher_share": (curves.mean("share/teacher") or 0.0) if method.routed else None,
         "weights_before": initial["student"].weights_hash(),
         "weights_teacher": initial["teacher"].weights_hash(),
         "weights_after": student.weights_hash(),

@@ -1,0 +1,122 @@
+"""What the options of a run may be, checked before anything is loaded or written."""
+
+from math import inf
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from ktlight.errors import UserError
+
+
+class Number(NamedTuple):
+    """The numbers that an option takes: from ``least`` to ``most``, without those in ``excluded``."""
+
+    least: float = -inf
+    most: float = inf
+    whole: bool = False
+    null: bool = False
+    excluded: tuple[float, ...] = (inf, -inf)
+
+    def holds(self, value: Any) -> bool:
+        """Return whether ``value`` is one of them."""
+        if value is None:
+            return self.null
+        types = int if self.whole else int | float
+        return (
+            isinstance(value, types)
+            and not isinstance(value, bool)
+            and self.least <= value <= self.most
+            and value not in self.excluded
+        )
+
+    def __str__(self) -> str:
+        parts = []
+        if self.least > -inf:
+            parts.append(f"{'above' if self.least in self.excluded else 'at least'} {self.least}")
+        if self.most < inf:
+            parts.append(f"{'below' if self.most in self.excluded else 'at most'} {self.most}")
+        return f"a {'whole ' * self.whole}number, {' and '.join(parts)}{', or null' * self.null}"
+
+
+COUNT = Number(least=1, whole=True)
+COUNT_OR_NULL = Number(least=1, whole=True, null=True)
+SHARE = Number(least=0, most=1)
+PART = Number(least=0, most=1, excluded=(1,))
+POSITIVE = Number(least=0, excluded=(0, inf))
+NOT_NEGATIVE = Number(least=0)
+
+OPTIMIZATION = {
+    "lr": NOT_NEGATIVE,
+    "lr_batch": COUNT_OR_NULL,
+    "warmup_epochs": NOT_NEGATIVE,
+    "optimizer.momentum": PART,
+    "optimizer.weight_decay": NOT_NEGATIVE,
+}
+NUMBERS = {
+    "seed": Number(least=0, most=2**32 - 1, whole=True),
+    "data.canvas": COUNT_OR_NULL,
+    "data.fraction": Number(least=0, most=1, excluded=(0,)),
+    "data.holdout": PART,
+    "data.views": COUNT_OR_NULL,
+    "data.batch_size": COUNT,
+    "data.eval_batch_size": COUNT,
+    "data.workers": Number(least=0, whole=True, null=True),
+    "data.num_classes": COUNT_OR_NULL,
+    "data.augment.padding": SHARE,
+    "data.pretrain.max_images": Number(least=0, whole=True),
+    "student.img_size": COUNT_OR_NULL,
+    "teacher.img_size": COUNT_OR_NULL,
+    "method.mixing": SHARE,
+    "method.temperature": POSITIVE,
+    "method.weight": NOT_NEGATIVE,
+    "method.holdout": PART,
+    "restraint.tau": SHARE,
+    "restraint.every": COUNT,
+    "pretrain.epochs": COUNT,
+    "pretrain.label_smoothing": SHARE,
+    "pretrain.ema_decay": Number(least=0, most=1, null=True),
+    "trainer.num_nodes": COUNT,
+    "trainer.max_epochs": COUNT,
+    "trainer.check_val_every_n_epoch": COUNT,
+    "trainer.accumulate_grad_batches": COUNT,
+    "trainer.gradient_clip_val": Number(least=0, null=True, excluded=(0, inf)),
+    **{f"{group}.{key}": number for group in ("optim", "pretrain.optim") for key, number in OPTIMIZATION.items()},
+}
+SWITCHES = (
+    "resume",
+    "data.augment.flip",
+    "method.update_teacher",
+    "restraint.average_buffers",
+    "trainer.channels_last",
+    "trainer.progress",
+)
+CHOICES: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(SWITCHES, (True, False)),
+    "trainer.deterministic": (True, False, "warn"),
+    "optim.decay": ("constant", "cosine"),
+    "pretrain.optim.decay": ("constant", "cosine"),
+    "pretrain.init": ("scratch", "hub"),
+    "pretrain.part": ("all", "head"),
+}
+ABSENT = object()
+
+
+def check_options(config: DictConfig) -> None:
+    """Check the numbers and choices of a composed config; a part that lacks one of them has no use for it.
+
+    Raises:
+        UserError: One of them is of another type or out of its range.
+    """
+    for key, number in NUMBERS.items():
+        value = OmegaConf.select(config, key, default=ABSENT)
+        if value is not ABSENT and not number.holds(value):
+            raise UserError(f"{key}={_shown(value)} must be {number}")
+    for key, choices in CHOICES.items():
+        value = OmegaConf.select(config, key, default=ABSENT)
+        if value is not ABSENT and value not in choices:
+            raise UserError(f"{key}={_shown(value)} must be {' or '.join(map(_shown, choices))}")
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it is typed on the command line."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,70 @@
+"""Two processes on the processor give what one process gives on the same effective batch."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import safetensors.torch
+from conftest import Command
+
+# No running statistics in either network: those are of each process's own half of the batch.
+METHODS = {
+    "xe_kl_mcl": ["method=xe_kl_mcl", "trainer.accumulate_grad_batches=2"],
+    "kdcl": ["method=kdcl", "method.rule=linear"],
+}
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "curves.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_equal_one(
+    method: str, zoo: dict[str, Path], command: Command, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    options = [*METHODS[method], "optim.lr=0.05", "trainer.max_epochs=2", "hydra.run.dir=two"]
+    process = start(*options, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=32")
+    one = tmp_path / "one"
+    assert command(*options[:-1], f"hydra.run.dir={one}", "data.batch_size=64").code == 0
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed
+    two = tmp_path / "two"
+
+    start_weights, *learned = (
+        safetensors.torch.load_file(folder / "student" / "model.safetensors") for folder in (one, one, two)
+    )
+    assert start_weights.keys() == learned[1].keys()
+    for name, expected in learned[0].items():
+        np.testing.assert_allclose(learned[1][name], expected, rtol=1e-4, atol=2e-6, err_msg=name)
+
+    for left, right in zip(rows(one), rows(two), strict=True):
+        assert left.keys() == right.keys()
+        for name in left:
+            assert float(right[name]) == pytest.approx(float(left[name]), rel=1e-5, abs=1e-5), name
+    assert any("left_out" in name for name in rows(two)[0]) == (method == "xe_kl_mcl")
+
+    tables = [pq.read_table(folder / "predictions.parquet") for folder in (one, two)]
+    assert tables[1]["index"].to_pylist() == list(range(1437))  # an odd number, so no equal halves
+    for name in tables[0].column_names:
+        differing = np.count_nonzero(tables[0][name].to_numpy() != tables[1][name].to_numpy())
+        assert differing <= (1 if "after" in name else 0), name  # a tie in the last digit may fall the other way
+
+    results = [json.loads((folder / "results.json").read_text()) for folder in (one, two)]
+    for name, expected in results[0].items():
+        if name != "weights_after":
+            close = 0.2 if "p" not in name or isinstance(expected, float) else 0
+            assert results[1][name] == (pytest.approx(expected, abs=close) if close and not isinstance(expected, str) else expected)
+
+    assert files(one) == files(two)  # every file once, and none by the second process alone
+    assert printed.count("transfer delta") == 1
+    assert (two / "run.log").read_text() == (one / "run.log").read_text() == ""

@@ -1,0 +1,198 @@
+"""A run killed at any moment and resumed ends as if nothing had happened, bit for bit."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from conftest import Command
+
+from ktlight.report.folder import RunFolder
+from ktlight.tasks.training import WholeCheckpoints
+
+EPOCHS = 6
+
+
+def kill_in_an_epoch(process: Any, checkpoint: Path) -> None:
+    """Kill the process while the epoch after some checkpoint runs."""
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    process.stdout.close()
+
+
+def assert_same_run(left: Path, right: Path) -> None:
+    assert (left / "student" / "model.safetensors").read_bytes() == (right / "student" / "model.safetensors").read_bytes()
+    for name in ("curves.csv", "results.json", "predictions.parquet", "config.yaml"):
+        assert (left / name).read_bytes() == (right / name).read_bytes(), name
+
+
+METHODS = {
+    "kl_mcl": ["method=kl_mcl", "data.views=2", "restraint.every=3", "trainer.check_val_every_n_epoch=2"],
+    "kl_dp": ["method=kl_dp", "data.views=null", "+student.kwargs.drop_rate=0.2", "student.checkpoint={test_vit}"],
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_killed_in_the_middle_of_an_epoch(
+    method: str, zoo: dict[str, Path], command: Command, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    # 45 steps an epoch: there is a middle to be killed in
+    options = [option.format(**zoo) for option in METHODS[method]]
+    options += [f"trainer.max_epochs={EPOCHS}", "data.batch_size=8", "optim.lr=0.5"]
+    killed = start(*options, "hydra.run.dir=killed")
+    undisturbed = command(*options, "hydra.run.dir=undisturbed")
+    assert undisturbed.code == 0, undisturbed.err
+    kill_in_an_epoch(killed, tmp_path / "killed" / "checkpoints" / "last.ckpt")
+    state = torch.load(tmp_path / "killed" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["epoch"] < EPOCHS - 1
+    assert not (tmp_path / "killed" / "results.json").exists()
+
+    resumed = command(*options, "hydra.run.dir=killed", "resume=true")
+    assert resumed.code == 0, resumed.err
+    assert "Continuing from" in resumed.out
+    assert_same_run(tmp_path / "killed", tmp_path / "undisturbed")
+    assert not list((tmp_path / "killed").glob("previous-*"))
+    assert not (tmp_path / "killed" / "checkpoints").exists()
+
+
+QUICK = ["method=kl_mcl", "trainer.max_epochs=2", "optim.lr=0.5"]
+
+
+@pytest.fixture(scope="module")
+def finished(zoo: dict[str, Path], run_in: Callable[..., Path]) -> Path:
+    return run_in("finished", *QUICK)
+
+
+def fail_at_save(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let the run die just after it has written its ``number``-th checkpoint."""
+    save = WholeCheckpoints.save_checkpoint
+    saved: list[object] = []
+
+    def failing(self: WholeCheckpoints, checkpoint: Any, path: Any, *rest: Any) -> None:
+        save(self, checkpoint, path, *rest)
+        saved.append(path)
+        if len(saved) == number:
+            raise RuntimeError("pulled the plug")
+
+    monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", failing)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_stopped_just_after_a_checkpoint(
+    number: int, finished: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # before Lightning logs the epoch; after the second there is no epoch left to run
+    with monkeypatch.context() as patch:
+        fail_at_save(patch, number)
+        assert command(*QUICK, "hydra.run.dir=run").code == 1
+    assert command(*QUICK, "hydra.run.dir=run", "resume=true").code == 0
+    assert_same_run(tmp_path / "run", finished)
+
+
+def test_stopped_before_the_results_are_written(
+    finished: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_results", lambda *_: 1 / 0)
+        assert command(*QUICK, "hydra.run.dir=run").code == 1
+    assert not (tmp_path / "run" / "results.json").exists()
+    assert command(*QUICK, "hydra.run.dir=run", "resume=true").code == 0
+    assert_same_run(tmp_path / "run", finished)
+
+
+def test_stopped_while_pretraining_on_the_spot(
+    zoo: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["student=test_resnet", f"teacher.checkpoint={zoo['test_convnext']}", "trainer.max_epochs=1"]
+    monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "one"))
+    assert command(*options, "hydra.run.dir=undisturbed").code == 0
+    monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "other"))
+    with monkeypatch.context() as patch:
+        fail_at_save(patch, 1)
+        assert command(*options, "hydra.run.dir=stopped").code == 1
+    assert not (tmp_path / "other" / "zoo").exists()  # nothing half-trained is kept
+    assert (tmp_path / "stopped" / "pretrain-student" / "checkpoints" / "last.ckpt").exists()
+
+    resumed = command(*options, "hydra.run.dir=stopped", "resume=true")
+    assert resumed.code == 0 and "Continuing from" in resumed.out
+    assert_same_run(tmp_path / "stopped", tmp_path / "undisturbed")
+    assert_same_run(tmp_path / "stopped" / "pretrain-student", tmp_path / "undisturbed" / "pretrain-student")
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return every file of a run but Hydra's own record of the last command."""
+    files = (path for path in folder.rglob("*") if path.is_file() and ".hydra" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_finished_run_is_only_shown_again(finished: Path, command: Command) -> None:
+    before = content(finished)
+    shown = command(*QUICK, f"hydra.run.dir={finished}", "resume=true", "data.workers=1")
+    assert shown.code == 0 and "transfer delta" in shown.out
+    assert content(finished) == before
+
+
+@pytest.mark.parametrize("change", ["optim.lr=0.25", "method=kl", "seed=1", "student=test_convnext"])
+def test_a_finished_run_of_another_config_is_not_shown(change: str, finished: Path, command: Command) -> None:
+    before = content(finished)
+    refused = command(*QUICK, change, f"hydra.run.dir={finished}", "resume=true")
+    assert refused.code == 1
+    assert "another config" in refused.err and "transfer delta" not in refused.out
+    assert content(finished) == before
+
+
+def test_an_unfinished_run_of_another_config_is_refused(
+    zoo: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        fail_at_save(patch, 1)
+        command(*QUICK, "hydra.run.dir=run")
+    before = content(tmp_path / "run")
+    refused = command(*QUICK, "optim.lr=0.25", "hydra.run.dir=run", "resume=true")
+    assert refused.code == 1
+    assert "lr: 0.25" in refused.err and "lr: 0.5" in refused.err
+    assert content(tmp_path / "run") == before
+
+
+def test_other_weights_are_another_config(zoo: dict[str, Path], command: Command, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        fail_at_save(patch, 1)
+        command(*QUICK, "hydra.run.dir=run", f"student.checkpoint={tmp_path / 'weights'}")
+        shutil.copytree(zoo["test_vit"], tmp_path / "weights")
+        command(*QUICK, "hydra.run.dir=run", f"student.checkpoint={tmp_path / 'weights'}")
+    file = tmp_path / "weights" / "model.safetensors"
+    weights = safetensors.torch.load_file(file)
+    safetensors.torch.save_file({name: value + 1 for name, value in weights.items()}, file)
+    refused = command(*QUICK, "hydra.run.dir=run", f"student.checkpoint={tmp_path / 'weights'}", "resume=true")
+    assert refused.code == 1 and "another config" in refused.err and "student:" in refused.err
+
+
+def test_a_used_folder_is_set_aside(finished: Path, command: Command, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    before = content(finished)
+    for number in (1, 2):
+        again = command(*QUICK, "hydra.run.dir=run", "trainer.max_epochs=1")
+        assert again.code == 0 and f"previous-{number}" in again.out
+    kept = content(tmp_path / "run" / "previous-1")
+    assert kept == {name: data for name, data in before.items() if name != "run.log"}
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["epochs"] == 1
+    assert (tmp_path / "run" / "curves.csv").read_text().count("\n") == 2
+
+
+def test_resume_without_anything_to_resume_starts(zoo: dict[str, Path], command: Command, tmp_path: Path) -> None:
+    begun = command(*QUICK, "hydra.run.dir=run", "resume=true", "trainer.max_epochs=1")
+    assert begun.code == 0 and "Nothing to resume" in begun.out
+    assert (tmp_path / "run" / "results.json").exists()

@@ -1,0 +1,193 @@
+"""Every file of conf/ composes, everything it names can be made, and no key stands there for nothing."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from ktlight.config.instantiate import make
+from ktlight.config.location import config_directory
+from ktlight.config.model_source import register_models
+from ktlight.config.resolvers import register_resolvers
+from ktlight.data.augment import Augment
+from ktlight.data.dataset import ImageDataset
+from ktlight.errors import UserError
+from ktlight.tasks.assemble import optimization
+from ktlight.tasks.training import build_trainer
+from ktlight.tasks.transfer import build_method, restraint, sample_router
+from tests import tiny
+from tests.conftest import REPOSITORY
+from tests.data.conftest import encode, random_pixels
+
+CONF = config_directory()
+FILES = sorted(file.relative_to(CONF) for file in CONF.rglob("*.yaml") if "hydra" not in file.relative_to(CONF).parts)
+CHOICES = [(file.parts[0], str(Path(*file.parts[1:]).with_suffix(""))) for file in FILES if len(file.parts) > 1]
+METHODS, ROUTERS, RESTRAINTS, TRAINERS, OPTIMIZERS, DATA = (
+    [choice for group, choice in CHOICES if group == wanted]
+    for wanted in ("method", "router", "restraint", "trainer", "optim", "data")
+)
+
+
+@pytest.fixture(scope="module")
+def composed() -> Iterator[Callable[..., DictConfig]]:
+    """Compose the whole config with overrides."""
+    register_models()
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield lambda *overrides: compose("config", list(overrides))
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES, ids=lambda value: value)
+def test_composes(group: str, choice: str, composed: Callable[..., DictConfig]) -> None:
+    config = composed(f"{group}={choice}")
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert [get_object(target) for target in _targets(plain)]
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_says_what_it_is(file: Path) -> None:
+    """Each file opens with a comment, which is its documentation."""
+    lines = (CONF / file).read_text().splitlines()
+    assert any(line.startswith("# ") and "@package" not in line for line in lines[:3]), f"{file} has no heading"
+
+
+def test_the_commands_models_compose(composed: Callable[..., DictConfig]) -> None:
+    config = composed("method=kdcl", "teacher=vit_b", "student=resnet50")
+    assert (config.teacher.architecture, config.student.architecture) == ("vit_base_patch16_224", "resnet50")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_method_composes_with_routers_and_restraints(method: str, composed: Callable[..., DictConfig]) -> None:
+    """Loss, router and restraint are separate axes; only a router where none is wanted, or none, is refused."""
+    for number, router in enumerate(ROUTERS):
+        restrained = RESTRAINTS[number % len(RESTRAINTS)]
+        config = composed(f"method={method}", f"router={router}", f"restraint={restrained}")
+        student, teacher = tiny.classifier(0), tiny.classifier(1)
+        if (router == "none") != (method == "kdcl"):
+            with pytest.raises(UserError, match="router"):
+                build_method(config, student, teacher)
+            continue
+        built = build_method(config, student, teacher)
+        assert len(restraint(config)) == (restrained != "none")
+        batch = tiny.batch()
+        for callback in sample_router(config, built, {"student": student, "teacher": teacher}):
+            logits_MBC = torch.stack([source.logits(batch) for source in callback.sources])
+            source_B, target_BC = callback.rule(logits_MBC, batch["label"], student(batch["image"]).detach())
+            batch |= {"source": source_B, "target": target_BC}
+        loss = sum(built.terms([network(batch["image"]) for network in built.networks], batch).values())
+        assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("choice", OPTIMIZERS)
+def test_optimizer(choice: str, composed: Callable[..., DictConfig]) -> None:
+    config = composed(f"optim={choice}")
+    made = optimization(config.optim)
+    optimizer = made.optimizer(params=tiny.classifier().parameters(), lr=made.lr)
+    assert optimizer.defaults["lr"] == config.optim.lr
+    assert set(config.optim.optimizer) - {"_target_"} <= set(optimizer.defaults)
+
+
+@pytest.mark.parametrize("choice", TRAINERS)
+def test_trainer(choice: str, composed: Callable[..., DictConfig]) -> None:
+    config = composed(f"trainer={choice}").trainer
+    if choice == "gpu" and not torch.cuda.is_available():
+        with pytest.raises(UserError, match="no GPU"):
+            build_trainer(config)
+        return
+    if choice == "ddp" and not torch.cuda.is_available():
+        config.accelerator, config.devices = "cpu", 2
+    trainer = build_trainer(config, max_epochs=config.max_epochs)
+    assert trainer.max_epochs == config.max_epochs
+
+
+def test_pretraining(composed: Callable[..., DictConfig]) -> None:
+    options = composed("task=pretrain").pretrain
+    assert optimization(options.optim).decay == "cosine"
+
+
+def test_callbacks_of_the_sweep() -> None:
+    for callback in OmegaConf.load(CONF / "config.yaml").hydra.callbacks.values():
+        instantiate(callback)
+
+
+@pytest.mark.parametrize("choice", DATA)
+def test_data_set_loads(choice: str, composed: Callable[..., DictConfig], tmp_path: Path) -> None:
+    """Each loader takes every key of its config and gives what the config promises, from files made here."""
+    files = {"cifar10": _cifar, "cifar100": _cifar, "imagenet": _imagenet, "imagefolder": _folders, "parquet": _parquet}
+    config = composed(f"data={choice}", *files.get(choice, lambda *_: [])(tmp_path, choice)).data
+    Augment(**config.augment)
+    if choice == "python":
+        with pytest.raises(UserError, match=r"ktlight\.transfer"):
+            make(config.load)
+        return
+    dataset = make(config.load)
+    assert isinstance(dataset, ImageDataset)
+    assert dataset.name == config.name
+    assert dataset.num_classes == {"cifar100": 100, "imagenet": 1000, "parquet": 3, "imagefolder": 3}.get(choice, 10)
+    assert dataset.val.image(0).dtype == torch.uint8
+
+
+def test_every_plain_key_is_read() -> None:
+    """Each key that is no argument of a `_target_` is read by the code or by another config."""
+    code = "\n".join(file.read_text() for file in (REPOSITORY / "ktlight").rglob("*.py"))
+    configs = "\n".join((CONF / file).read_text() for file in FILES)
+    declared = {key for file in FILES for key in _plain_keys(OmegaConf.to_container(OmegaConf.load(CONF / file)))}
+    by_code = {key for key in declared if re.search(rf"\.{re.escape(key)}\b", code)}
+    by_config = {key for key in declared if re.search(rf"\$\{{[\w.]*\b{re.escape(key)}\}}", configs)}
+    assert declared == by_code | by_config
+
+
+def _targets(config: Any) -> Iterator[str]:
+    if isinstance(config, dict):
+        if config.get("_target_"):
+            yield config["_target_"]
+        for value in config.values():
+            yield from _targets(value)
+
+
+def _plain_keys(config: Any) -> Iterator[str]:
+    """Yield the keys of the run's config; `augment` is checked where it is used, `hydra` is Hydra's."""
+    for key, value in config.items():
+        if key in ("defaults", "hydra", "augment", "_target_"):
+            continue
+        if not isinstance(value, dict):
+            yield key
+        elif "_target_" not in value:
+            yield from _plain_keys(value)
+
+
+def _write(file: Path, image_key: str, label_key: str, classes: int) -> None:
+    image = {"bytes": encode(random_pixels(0, 8, 8)), "path": None}
+    images = pa.array([image] * classes, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    pq.write_table(pa.table({image_key: images, label_key: pa.array(range(classes), pa.int64())}), file)
+
+
+def _cifar(folder: Path, choice: str) -> list[str]:
+    for split in ("train", "test"):
+        label_key, classes = ("label", 10) if choice == "cifar10" else ("fine_label", 100)
+        _write(folder / f"{split}.parquet", "img", label_key, classes)
+    return [f"data.root={folder}"]
+
+
+def _parquet(folder: Path, choice: str) -> list[str]:
+    _write(folder / "images.parquet", "image", "label", 3)
+    return [f"data.train={folder}/images.parquet", f"data.val={folder}/images.parquet"]
+
+
+def _folders(folder: Path, choice: str, classes: int = 3, splits: tuple[str, ...] = ("train", "val")) -> list[str]:
+    for file in (folder / split / f"class_{label:04d}" / "0.png" for split in splits for label in range(classes)):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(encode(random_pixels(0, 8, 8)))
+    return [f"data.root={folder}"]
+
+
+def _imagenet(folder: Path, choice: str) -> list[str]:
+    return _folders(folder, choice, 1000, ("val",))

@@ -1,0 +1,158 @@
+"""Every command and every Python snippet of the documentation runs.
+
+Commands run in this process, in a folder that holds what they name (photos, parquet files, weights), cut to one epoch
+and with small models in place of large ones. Blocks that cannot run here say why in a comment before them:
+`<!-- not run: reason -->`; of their `make` commands at least the targets must exist.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import REPOSITORY, Command
+from tests.data.conftest import encode, random_pixels
+
+DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+BLOCK = re.compile(
+    r"(?:<!-- not run: (?P<reason>[^\n]*) -->\n)?^```(?P<language>bash|python)\n(?P<code>.*?)^```$", re.M | re.S
+)
+LARGE = {"vit_b": "vit_t", "resnet50": "resnet18", "resnet18": "test_resnet", "vit_t": "test_vit"}
+"""What stands in for the models that would take minutes here; that the named ones compose is checked beside it."""
+QUICK = {"trainer.max_epochs": "1", "pretrain.epochs": "1"}
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A command or a piece of Python in the documentation."""
+
+    place: str
+    language: str
+    code: str
+    reason: str | None
+
+
+def snippets(language: str) -> list[Any]:
+    """Return the commands (a line each) or Python blocks of all documents as test parameters."""
+    found = [snippet for file in DOCUMENTS for snippet in _of(file) if snippet.language == language]
+    return [pytest.param(snippet, id=snippet.place) for snippet in found]
+
+
+def _of(file: Path) -> Iterator[Snippet]:
+    text = file.read_text()
+    for block in BLOCK.finditer(text):
+        line = text[: block.start("code")].count("\n") + 1
+        code, language, reason = block["code"], block["language"], block["reason"]
+        pieces = code.replace("\\\n", " ").splitlines() if language == "bash" else [code]
+        for offset, piece in enumerate(pieces):
+            if piece.strip() and not piece.lstrip().startswith("#" if language == "bash" else "\0"):
+                yield Snippet(f"{file.name}:{line + offset}", language, piece, reason)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the images and weights that the documentation's commands name."""
+    import safetensors.torch
+    import timm
+
+    folder = tmp_path_factory.mktemp("workplace")
+    for split, each in (("train", 12), ("val", 4)):
+        rows = [(row % 3, encode(random_pixels(row, 32, 32))) for row in range(3 * each)]
+        for number, (label, content) in enumerate(rows):
+            file = folder / "photos" / split / f"class_{label}" / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        _write_parquet(folder / f"{split}.parquet", "image", rows)
+        (folder / "cifar10").mkdir(exist_ok=True)
+        ten = [(number % 10, content) for number, (_, content) in enumerate(rows * 2)]
+        _write_parquet(folder / "cifar10" / f"cifar10-{'test' if split == 'val' else split}.parquet", "img", ten)
+    weights = timm.create_model("test_resnet", num_classes=3).state_dict()
+    safetensors.torch.save_file(weights, folder / "resnet18.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("snippet", snippets("bash"))
+def test_command_runs(
+    snippet: Snippet, workplace: Path, command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    words = shlex.split(snippet.code)
+    if words[0] == "make":
+        _check_make_targets(snippet.code)
+    if snippet.reason is not None:
+        pytest.skip(snippet.reason)
+    assert words[:2] == ["python", "run.py"], f"only `python run.py` can be run here: mark {snippet.code!r} as not run"
+    arguments = _cut(words[2:])
+    if any(word.startswith("trainer=ddp") for word in arguments):  # starts this process's own command line again
+        run = subprocess.run(
+            [sys.executable, str(REPOSITORY / "run.py"), *arguments, "trainer.progress=false"],
+            capture_output=True, text=True, env={**os.environ, "KTLIGHT_CACHE": str(cache)}, check=False,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stdout + run.stderr
+    else:
+        outcome = command(*arguments)
+        assert outcome.code == 0, outcome.out + outcome.err
+
+
+@pytest.mark.parametrize("snippet", snippets("python"))
+def test_python_runs(snippet: Snippet, workplace: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    if "runs/first" in snippet.code and not Path("runs/first").exists():
+        assert command(*_cut(["hydra.run.dir=runs/first"])).code == 0
+    if snippet.reason is not None:
+        pytest.skip(snippet.reason)
+    exec(compile(snippet.code, snippet.place, "exec"), {"__name__": "snippet"})
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", document.read_text())
+    files = [target for target in targets if "://" not in target]
+    missing = [target for target in files if not (document.parent / target).exists()]
+    assert not missing
+
+
+def test_readme_names_every_figure_of_the_results() -> None:
+    """The table of the README lists exactly the keys that a transfer writes."""
+    import torch
+
+    from ktlight.report.results import transfer_figures
+
+    readme = (REPOSITORY / "README.md").read_text()
+    answers = torch.tensor([0, 1, 1])
+    columns = dict.fromkeys(("label", "before", "teacher", "ensemble", "after"), answers)
+    missing = [name for name in transfer_figures(columns, ["a", "b"]) if f"`{name}`" not in readme]
+    assert not missing
+
+
+def _cut(arguments: list[str]) -> list[str]:
+    """Return the arguments with small models, one epoch, and no long pretraining."""
+    given = {argument.partition("=")[0] for argument in arguments}
+    kept = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key in ("student", "teacher"):
+            value = LARGE.get(value, value)
+        kept.append(f"{key}{equals}{QUICK.get(key, value)}")
+    return [*kept, *(f"{key}={value}" for key, value in QUICK.items() if key not in given)]
+
+
+def _check_make_targets(line: str) -> None:
+    for part in line.split("&&"):
+        dry = subprocess.run(["make", "-n", *shlex.split(part)[1:]], cwd=REPOSITORY, capture_output=True, check=False)
+        assert dry.returncode == 0, dry.stderr.decode()
+
+
+def _write_parquet(file: Path, image_key: str, rows: list[tuple[int, bytes]]) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.array([{"bytes": content, "path": None} for _, content in rows], kind)
+    pq.write_table(pa.table({image_key: images, "label": pa.array([label for label, _ in rows], pa.int64())}), file)
