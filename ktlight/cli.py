@@ -72,11 +72,11 @@ def _fail(message: str) -> None:
 def _check(arguments: list[str]) -> None:
     """Raise `UserError` if the arguments cannot work, before Hydra makes a folder for them."""
     typed = get_args(arguments)
-    if typed.shell_completion or typed.hydra_help:
+    if typed.help or typed.hydra_help or typed.shell_completion:
         return
     folders = [str(Path(typed.config_dir).absolute())] if typed.config_dir else []
     config = check_overrides(typed.overrides, folders, typed.config_name or "config")
-    if typed.help or typed.cfg or typed.info:
+    if typed.cfg or typed.info:
         return
     part, option = ("sweep", "hydra.sweep.dir=FOLDER") if typed.multirun else ("run", "hydra.run.dir=FOLDER")
     try:

@@ -9,7 +9,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from ktlight.models.names import ALIASES, architectures, is_known, resolve
 from ktlight.models.spec import ModelConfig
@@ -32,8 +32,7 @@ class ModelSource(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         """Return the `ktlight.models.spec.ModelConfig` of ``group/name``."""
         name = config_path.partition("/")[2].removesuffix(".yaml")
-        node = OmegaConf.structured(ModelConfig(name=name, architecture=resolve(name)))
-        return ConfigResult(config=node, path="models://", provider=self.provider, header={"package": None})
+        return ConfigResult(config=model_node(name), path="models://", provider=self.provider, header={"package": None})
 
     def is_group(self, config_path: str) -> bool:
         """Return whether the path is one of the model groups."""
@@ -62,6 +61,12 @@ class ModelSearchPath(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Append the source to ``search_path``."""
         search_path.append("ktlight", "models://")
+
+
+def model_node(name: str) -> DictConfig:
+    """Return the config of a model by its name: timm's, or an alias."""
+    node: DictConfig = OmegaConf.structured(ModelConfig(name=name, architecture=resolve(name)))
+    return node
 
 
 def register_models() -> None:

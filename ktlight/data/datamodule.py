@@ -1,17 +1,58 @@
 """The Lightning data module: subset, order, geometry and views; raw pixels, never normalised."""
 
+import hashlib
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import torch
 from lightning.pytorch import LightningDataModule
 
 from ktlight.data.augment import Augment
 from ktlight.data.dataset import ImageDataset, ImageTable
 from ktlight.data.randomness import IntArray
 from ktlight.data.reader import BatchLoader, BatchReader, batch_loader
-from ktlight.data.samplers import PlainBatches, TrainBatches, train_steps
+from ktlight.data.samplers import PLAIN_VIEW, OrderedBatches, TrainBatches, train_steps
 from ktlight.data.subset import stratified_subset
 from ktlight.errors import UserError
+
+
+@dataclass(frozen=True)
+class OrderedView:
+    """One view of the rows of a split in ascending order: what stored outputs are the outputs of.
+
+    Attributes:
+        reader: Reads the split.
+        rows: Which rows, ascending.
+        view: Number of the view; -1 for the plain image.
+        transform: Everything that a view depends on beside its number, in words.
+        batch_size: Rows a batch.
+        workers: As for the data module.
+    """
+
+    reader: BatchReader
+    rows: IntArray
+    view: int
+    transform: str
+    batch_size: int
+    workers: int | None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a row gives the same pixels every time."""
+        return self.reader.table.repeatable
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the images, the labels and the chosen rows."""
+        rows = hashlib.sha256(self.rows.astype("<i8").tobytes()).hexdigest()
+        return f"{self.reader.table.fingerprint} {rows}"
+
+    def batches(self, start: int = 0) -> BatchLoader:
+        """Return the loader of the rows from position ``start`` on."""
+        ordered = OrderedBatches(self.rows[start:], self.batch_size, view=self.view)
+        return batch_loader(self.reader, ordered, self.workers)
 
 
 class ImageDataModule(LightningDataModule):
@@ -126,8 +167,30 @@ class ImageDataModule(LightningDataModule):
             raise UserError(f"{self.dataset.name} has no training split here: give data.train= (or use task=evaluate).")
         return self.dataset.train
 
-    def _plain_batches(self, rows: IntArray) -> PlainBatches:
-        return PlainBatches(rows, self.eval_batch_size, *self._place())
+    def training_views(self, epochs: int) -> range:
+        """Return the numbers of the views that ``epochs`` epochs of training show."""
+        return range(epochs if self.views is None else min(self.views, epochs))
+
+    def ordered_training_view(self, view: int) -> OrderedView:
+        """Return one view of all training rows, in order."""
+        transform = f"canvas={self.canvas} seed={self.seed} {self.augment}"
+        return OrderedView(self._train_reader, self.train_rows, view, transform, self.eval_batch_size, self.workers)
+
+    def ordered_test_images(self) -> OrderedView:
+        """Return the plain images of the validation split, in order."""
+        transform = f"canvas={self.canvas}"
+        rows = np.arange(self.num_eval)
+        return OrderedView(self._val_reader, rows, PLAIN_VIEW, transform, self.eval_batch_size, self.workers)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move a batch, but leave its indices here: what looks rows up in memory need not wait for the device then."""
+        index = batch["index"]
+        moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        moved["index"] = index
+        return moved
+
+    def _plain_batches(self, rows: IntArray) -> OrderedBatches:
+        return OrderedBatches(rows, self.eval_batch_size, *self._place())
 
     def _place(self) -> tuple[int, int]:
         """Return (rank, world size)."""

@@ -13,7 +13,7 @@ from ktlight.data.augment import Augment, Pixels, pad_crop, resized_crop, view_u
 from ktlight.data.dataset import ImageTable
 from ktlight.data.geometry import to_canvas
 from ktlight.data.randomness import IntArray
-from ktlight.data.samplers import PLAIN_VIEW, BatchRequest, PlainBatches, TrainBatches
+from ktlight.data.samplers import PLAIN_VIEW, BatchRequest, OrderedBatches, TrainBatches
 from ktlight.errors import UserError
 from ktlight.types import Batch
 
@@ -116,7 +116,7 @@ class BatchLoader(DataLoader[Batch | UserError]):
             raise UserError(failure)
 
 
-def batch_loader(reader: BatchReader, batches: TrainBatches | PlainBatches, workers: int | None) -> BatchLoader:
+def batch_loader(reader: BatchReader, batches: TrainBatches | OrderedBatches, workers: int | None) -> BatchLoader:
     """Return a loader of the batches.
 
     Args:

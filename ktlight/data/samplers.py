@@ -68,8 +68,8 @@ def train_steps(num_train: int, batch_size: int, world_size: int) -> int:
     return whole + (rest >= world_size)
 
 
-class PlainBatches(Sampler[BatchRequest]):
-    """Every row once, in order, as the plain image, dealt to the processes without padding or duplicates.
+class OrderedBatches(Sampler[BatchRequest]):
+    """Every row once, in order, in one view, dealt to the processes without padding or duplicates.
 
     Batches are of as equal size as can be, so that every process has the same number of them: a collective operation in
     the forward pass (DDP synchronises the buffers there) would otherwise wait for ever.
@@ -79,17 +79,21 @@ class PlainBatches(Sampler[BatchRequest]):
         batch_size: The most rows per step and process (one more where the processes could not all be given a row).
         rank: Of this process.
         world_size: Number of processes.
+        view: Which view; by default the plain image.
 
     Raises:
         UserError: There are fewer rows than processes.
     """
 
-    def __init__(self, rows: IntArray, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, rows: IntArray, batch_size: int, rank: int = 0, world_size: int = 1, view: int = PLAIN_VIEW
+    ) -> None:
         if len(rows) < world_size:
             raise UserError(f"{len(rows)} samples cannot be dealt to {world_size} processes: use fewer devices.")
         self.rows = rows
         self.rank = rank
         self.world_size = world_size
+        self.view = view
         self.num_batches = min(-(-len(rows) // (batch_size * world_size)), len(rows) // world_size)
 
     def __len__(self) -> int:
@@ -97,4 +101,4 @@ class PlainBatches(Sampler[BatchRequest]):
 
     def __iter__(self) -> Iterator[BatchRequest]:
         for batch in np.array_split(self.rows, self.num_batches):
-            yield PLAIN_VIEW, np.array_split(batch, self.world_size)[self.rank]
+            yield self.view, np.array_split(batch, self.world_size)[self.rank]

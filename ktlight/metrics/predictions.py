@@ -29,7 +29,7 @@ class Predictions(Metric):
 
     def update(self, logits_KBC: Tensor, labels_B: Tensor, index_B: Tensor) -> None:
         """Add a batch: the logits of all models, the labels and the sample indices."""
-        self.index.append(index_B)
+        self.index.append(index_B.to(labels_B.device))
         self.label.append(labels_B)
         self.prediction.append(logits_KBC.argmax(2).T)
         self.confidence.append(log_odds(logits_KBC).T)

@@ -6,6 +6,8 @@ from torch import Tensor
 from ktlight.models.classifier import Classifier
 from ktlight.types import Batch
 
+TILE = 8
+
 
 class LiveSource:
     """A frozen classifier that answers by running; it is no module, so it stays outside state dicts and DDP.
@@ -27,7 +29,11 @@ class LiveSource:
     def logits(self, batch: Batch) -> Tensor:
         """Return the logits ``[B, C]``.
 
-        Not under inference mode: its tensors could not enter the student's backward pass.
+        Not under inference mode: its tensors could not enter the student's backward pass. The batch is filled up to a
+        multiple of 8, because the kernels round the rows of an odd remainder differently: so a sample's logits do not
+        depend on the batch it comes in, and stored logits are bit for bit those of a live run (on processors).
         """
-        logits: Tensor = self.classifier(batch["image"])
-        return logits
+        image = batch["image"]
+        filling = image[:1].expand(-len(image) % TILE, *image.shape[1:])
+        logits: Tensor = self.classifier(torch.cat([image, filling]))
+        return logits[: len(image)]

@@ -30,7 +30,8 @@ def print_transfer_line(results: Mapping[str, Any], folder: Path) -> None:
     low, high = results["transfer_delta_ci95"]
     console_for_tables().print(
         f"{results['method']}: {results['teacher']} -> {results['student']}: {percent(results['acc_before'])} "
-        f"{results['transfer_delta']:+.2f} ({low:+.2f} to {high:+.2f}) -> {percent(results['acc_after'])}  {short(folder)}"
+        f"{results['transfer_delta']:+.2f} ({low:+.2f} to {high:+.2f}) -> {percent(results['acc_after'])}  "
+        f"{short(folder)}"
     )
 
 

@@ -25,13 +25,13 @@ class SampleRouter(Callback):
     is right) and the rest (``.../neutral``). A source that no sample could have come from has no entry.
 
     Args:
-        sources: The initial student's frozen copy first, then the teachers.
+        sources: The candidates of the rule: the initial student's frozen copy first, then the teachers.
         rule: Chooses among them.
     """
 
     def __init__(self, sources: Sequence[LogitSource], rule: RoutingRule) -> None:
         self.rule = rule
-        self.sources = rule.candidates(sources)
+        self.sources = list(sources)
         self.counts = torch.zeros(0)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

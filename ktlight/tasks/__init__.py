@@ -25,6 +25,10 @@ def run_task(config: DictConfig) -> dict[str, Any]:
             from ktlight.tasks.pretrain import run_pretrain
 
             return run_pretrain(config)
+        if config.task.name == "cache":
+            from ktlight.tasks.cache import run_cache
+
+            return run_cache(config)
         from ktlight.tasks.evaluate import run_evaluate
 
         return run_evaluate(config)

@@ -8,8 +8,10 @@ from lightning import LightningDataModule, LightningModule
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from ktlight.data.datamodule import ImageDataModule
 from ktlight.metrics.predictions import Predictions
 from ktlight.models.classifier import Classifier
+from ktlight.tasks.caching import OutputCache
 from ktlight.tasks.training import build_trainer
 from ktlight.types import Batch
 
@@ -60,7 +62,24 @@ def answers(config: DictConfig, models: Mapping[str, Classifier], data: Lightnin
     """
     evaluation = Evaluation(models)
     build_trainer(config).test(evaluation, datamodule=data, verbose=False)
-    gathered = evaluation.gathered
+    return _answers(models, evaluation.gathered)
+
+
+def frozen_answers(
+    config: DictConfig, models: Mapping[str, Classifier], data: ImageDataModule, cache: OutputCache
+) -> Answers:
+    """Return the predictions of models that never change, from the store where they can be stored."""
+    images = data.ordered_test_images()
+    stored = [cache.outputs(model, [images]) for model in models.values()]
+    logits = [outputs[0].float() for outputs in stored if outputs is not None]
+    if len(logits) < len(models):
+        return answers(config, models, data)
+    predictions = Predictions()
+    predictions.update(torch.stack(logits), torch.from_numpy(data.dataset.val.labels), torch.from_numpy(images.rows))
+    return _answers(models, predictions.compute())
+
+
+def _answers(models: Mapping[str, Classifier], gathered: Mapping[str, Tensor]) -> Answers:
     return Answers(
         index=gathered["index"],
         label=gathered["label"],

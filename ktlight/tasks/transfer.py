@@ -11,6 +11,7 @@ from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 
 from ktlight.config.instantiate import make
+from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.methods.base import TransferMethod
@@ -22,7 +23,8 @@ from ktlight.report.results import change, more_confident, transfer_figures
 from ktlight.report.table import print_transfer, print_transfer_line
 from ktlight.routing.router import SampleRouter
 from ktlight.tasks.assemble import data_module, load_dataset, open_folder, optimization, record_start, seed
-from ktlight.tasks.evaluation import answers
+from ktlight.tasks.caching import OutputCache
+from ktlight.tasks.evaluation import answers, frozen_answers
 from ktlight.tasks.loggers import extra_loggers, log_results
 from ktlight.tasks.pretrain import trained_classifier
 from ktlight.tasks.training import fit, is_first_process, wait_for_all
@@ -95,12 +97,13 @@ def transfer(
     method = build_method(config, student, teacher)
     data = data_module(config, dataset, [student, teacher], method.holdout)
     record_start(config, folder, dataset, initial)
-    before = answers(config.trainer, initial, data)
+    cache = OutputCache(config)
+    before = frozen_answers(config.trainer, initial, data, cache)
     curves = fit(
         config.trainer, method, data, folder,
         max_epochs=config.trainer.max_epochs,
         resume=config.resume,
-        callbacks=[*sample_router(config, method, initial), *restraint(config)],
+        callbacks=[*sample_router(config, method, initial, data, cache), *restraint(config)],
         loggers=loggers,
     )  # fmt: skip
     learned = {"student": student, "teacher": teacher} if method.learners > 1 else {"student": student}
@@ -165,12 +168,19 @@ def build_method(config: DictConfig, student: Classifier, teacher: Classifier) -
     return method
 
 
-def sample_router(config: DictConfig, method: TransferMethod, initial: dict[str, Classifier]) -> list[Callback]:
+def sample_router(
+    config: DictConfig,
+    method: TransferMethod,
+    initial: dict[str, Classifier],
+    data: ImageDataModule,
+    cache: OutputCache,
+) -> list[Callback]:
     """Return the sample router over the initial student and the teacher, where the method wants one."""
     if not method.routed:
         return []
-    sources = [LiveSource(name, model) for name, model in initial.items()]
-    return [SampleRouter(sources, make(config.router))]
+    rule = make(config.router)
+    candidates = rule.candidates([LiveSource(name, model) for name, model in initial.items()])
+    return [SampleRouter(cache.sources(candidates, data, config.trainer.max_epochs), rule)]
 
 
 def restraint(config: DictConfig) -> list[Callback]:

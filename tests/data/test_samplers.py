@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktlight.data.samplers import PLAIN_VIEW, PlainBatches, TrainBatches, train_steps
+from ktlight.data.samplers import PLAIN_VIEW, OrderedBatches, TrainBatches, train_steps
 from ktlight.errors import UserError
 
 sizes = st.tuples(st.integers(1, 80), st.integers(1, 9), st.integers(1, 5))
@@ -43,7 +43,7 @@ def test_evaluation_deals_every_row_once_in_equally_many_batches(size):
     count, batch_size, world_size = size
     if count < world_size:
         return
-    ranks = [list(PlainBatches(np.arange(count), batch_size, rank, world_size)) for rank in range(world_size)]
+    ranks = [list(OrderedBatches(np.arange(count), batch_size, rank, world_size)) for rank in range(world_size)]
     assert len({len(batches) for batches in ranks}) == 1
     dealt = [rows for batches in ranks for _, rows in batches]
     assert all(len(rows) for rows in dealt)
@@ -54,4 +54,4 @@ def test_evaluation_deals_every_row_once_in_equally_many_batches(size):
 
 def test_fewer_rows_than_processes():
     with pytest.raises(UserError, match="fewer devices"):
-        PlainBatches(np.arange(2), 8, rank=0, world_size=3)
+        OrderedBatches(np.arange(2), 8, rank=0, world_size=3)

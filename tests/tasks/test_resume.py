@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
 from conftest import Command
 
-from ktlight.report.folder import RunFolder
 from ktlight.tasks.training import WholeCheckpoints
 
-EPOCHS = 6
+EPOCHS = 4
 
 
 def kill_in_an_epoch(process: Any, checkpoint: Path) -> None:
@@ -49,9 +47,9 @@ METHODS = {
 def test_killed_in_the_middle_of_an_epoch(
     method: str, zoo: dict[str, Path], command: Command, start: Callable[..., Any], tmp_path: Path
 ) -> None:
-    # 45 steps an epoch: there is a middle to be killed in
+    # 30 steps an epoch: there is a middle to be killed in
     options = [option.format(**zoo) for option in METHODS[method]]
-    options += [f"trainer.max_epochs={EPOCHS}", "data.batch_size=8", "optim.lr=0.5"]
+    options += [f"trainer.max_epochs={EPOCHS}", "data.batch_size=12", "optim.lr=0.5"]
     killed = start(*options, "hydra.run.dir=killed")
     undisturbed = command(*options, "hydra.run.dir=undisturbed")
     assert undisturbed.code == 0, undisturbed.err
@@ -81,13 +79,20 @@ def fail_at_save(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     save = WholeCheckpoints.save_checkpoint
     saved: list[object] = []
 
-    def failing(self: WholeCheckpoints, checkpoint: Any, path: Any, *rest: Any) -> None:
-        save(self, checkpoint, path, *rest)
+    def failing(self: WholeCheckpoints, checkpoint: Any, path: Any, **options: Any) -> None:
+        save(self, checkpoint, path, **options)
         saved.append(path)
         if len(saved) == number:
             raise RuntimeError("pulled the plug")
 
     monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", failing)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return every file of a run but Hydra's record of the last command and what was said."""
+    skipped = {".hydra", "run.log"}
+    files = (path for path in folder.rglob("*") if path.is_file() and not skipped & set(path.parts))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -98,18 +103,16 @@ def test_stopped_just_after_a_checkpoint(
     with monkeypatch.context() as patch:
         fail_at_save(patch, number)
         assert command(*QUICK, "hydra.run.dir=run").code == 1
-    assert command(*QUICK, "hydra.run.dir=run", "resume=true").code == 0
-    assert_same_run(tmp_path / "run", finished)
+    stopped = content(tmp_path / "run")
+    assert "checkpoints/last.ckpt" in stopped and "results.json" not in stopped
 
+    refused = command(*QUICK, "optim.lr=0.25", "hydra.run.dir=run", "resume=true")
+    assert refused.code == 1
+    assert "another config" in refused.err and "lr: 0.25" in refused.err and "lr: 0.5" in refused.err
+    assert content(tmp_path / "run") == stopped
 
-def test_stopped_before_the_results_are_written(
-    finished: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "write_results", lambda *_: 1 / 0)
-        assert command(*QUICK, "hydra.run.dir=run").code == 1
-    assert not (tmp_path / "run" / "results.json").exists()
-    assert command(*QUICK, "hydra.run.dir=run", "resume=true").code == 0
+    resumed = command(*QUICK, "hydra.run.dir=run", "resume=true", "data.workers=1")
+    assert resumed.code == 0 and "Continuing from" in resumed.out
     assert_same_run(tmp_path / "run", finished)
 
 
@@ -132,12 +135,6 @@ def test_stopped_while_pretraining_on_the_spot(
     assert_same_run(tmp_path / "stopped" / "pretrain-student", tmp_path / "undisturbed" / "pretrain-student")
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    """Return every file of a run but Hydra's own record of the last command."""
-    files = (path for path in folder.rglob("*") if path.is_file() and ".hydra" not in path.parts)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
 def test_a_finished_run_is_only_shown_again(finished: Path, command: Command) -> None:
     before = content(finished)
     shown = command(*QUICK, f"hydra.run.dir={finished}", "resume=true", "data.workers=1")
@@ -145,39 +142,13 @@ def test_a_finished_run_is_only_shown_again(finished: Path, command: Command) ->
     assert content(finished) == before
 
 
-@pytest.mark.parametrize("change", ["optim.lr=0.25", "method=kl", "seed=1", "student=test_convnext"])
+@pytest.mark.parametrize("change", ["optim.lr=0.25", "student=test_convnext"])
 def test_a_finished_run_of_another_config_is_not_shown(change: str, finished: Path, command: Command) -> None:
     before = content(finished)
     refused = command(*QUICK, change, f"hydra.run.dir={finished}", "resume=true")
     assert refused.code == 1
     assert "another config" in refused.err and "transfer delta" not in refused.out
     assert content(finished) == before
-
-
-def test_an_unfinished_run_of_another_config_is_refused(
-    zoo: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        fail_at_save(patch, 1)
-        command(*QUICK, "hydra.run.dir=run")
-    before = content(tmp_path / "run")
-    refused = command(*QUICK, "optim.lr=0.25", "hydra.run.dir=run", "resume=true")
-    assert refused.code == 1
-    assert "lr: 0.25" in refused.err and "lr: 0.5" in refused.err
-    assert content(tmp_path / "run") == before
-
-
-def test_other_weights_are_another_config(zoo: dict[str, Path], command: Command, tmp_path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        fail_at_save(patch, 1)
-        command(*QUICK, "hydra.run.dir=run", f"student.checkpoint={tmp_path / 'weights'}")
-        shutil.copytree(zoo["test_vit"], tmp_path / "weights")
-        command(*QUICK, "hydra.run.dir=run", f"student.checkpoint={tmp_path / 'weights'}")
-    file = tmp_path / "weights" / "model.safetensors"
-    weights = safetensors.torch.load_file(file)
-    safetensors.torch.save_file({name: value + 1 for name, value in weights.items()}, file)
-    refused = command(*QUICK, "hydra.run.dir=run", f"student.checkpoint={tmp_path / 'weights'}", "resume=true")
-    assert refused.code == 1 and "another config" in refused.err and "student:" in refused.err
 
 
 def test_a_used_folder_is_set_aside(finished: Path, command: Command, tmp_path: Path) -> None:
@@ -187,7 +158,7 @@ def test_a_used_folder_is_set_aside(finished: Path, command: Command, tmp_path: 
         again = command(*QUICK, "hydra.run.dir=run", "trainer.max_epochs=1")
         assert again.code == 0 and f"previous-{number}" in again.out
     kept = content(tmp_path / "run" / "previous-1")
-    assert kept == {name: data for name, data in before.items() if name != "run.log"}
+    assert kept == before
     assert json.loads((tmp_path / "run" / "results.json").read_text())["epochs"] == 1
     assert (tmp_path / "run" / "curves.csv").read_text().count("\n") == 2
 

@@ -1,0 +1,48 @@
+"""The table of what the store holds."""
+
+import time
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ktlight.report.table import console_for_tables
+
+
+def print_entries(entries: Sequence[Mapping[str, Any]], root: Path) -> None:
+    """Print the entries of the store, a row for all views of one model on one data set.
+
+    Args:
+        entries: What `ktlight.cache.store.LogitStore.describe` returns.
+        root: Folder of the store.
+    """
+    table = Table(title=f"stored outputs in {root}")
+    for name in ("model", "weights", "data", "precision"):
+        table.add_column(name)
+    for name in ("views", "rows", "classes", "MB", "last used"):
+        table.add_column(name, justify="right")
+    same = ("model", "weights", "data", "precision", "rows", "columns")
+    total = 0
+    for facts, group in groupby(sorted(entries, key=lambda entry: _pick(entry, same)), lambda e: _pick(e, same)):
+        views = list(group)
+        size = sum(_bytes(entry) for entry in views)
+        total += size
+        model, weights, data, precision, rows, columns = facts
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(entry["used"] for entry in views)))
+        numbers = str(len(views)) if views[0]["view"] >= 0 else "test"
+        table.add_row(
+            model, weights[:8], data[:8], precision, numbers, str(rows), str(columns), f"{size / 1e6:.2f}", used
+        )
+    console = console_for_tables()
+    console.print(table)
+    console.print(f"{len(entries)} entries, {total / 1e9:.3f} GB")
+
+
+def _pick(entry: Mapping[str, Any], names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(entry[name] for name in names)
+
+
+def _bytes(entry: Mapping[str, Any]) -> int:
+    return int(entry["rows"] * entry["columns"] * (4 if entry["dtype"] == "float32" else 2))

@@ -1,0 +1,90 @@
+"""The store from the command line: fill it ahead of a sweep, list, verify and prune it (task=cache)."""
+
+import logging
+import time
+from typing import Any
+
+from omegaconf import DictConfig, open_dict
+
+from ktlight.cache.store import LogitStore
+from ktlight.config.model_source import model_node
+from ktlight.errors import UserError, nearest
+from ktlight.models.zoo import cache_directory
+from ktlight.report.folder import RunFolder
+from ktlight.report.store import print_entries
+from ktlight.tasks.assemble import data_module, load_dataset, open_folder
+from ktlight.tasks.caching import OutputCache
+from ktlight.tasks.pretrain import trained_classifier
+
+logger = logging.getLogger(__name__)
+
+ACTIONS = ("fill", "list", "verify", "prune")
+
+
+def run_cache(config: DictConfig) -> dict[str, Any]:
+    """Do ``cache.action`` and return its figures.
+
+    Raises:
+        UserError: There is nothing to fill the store with, or entries are damaged.
+    """
+    folder = open_folder(config)
+    store = LogitStore(cache_directory() / "logits", config.cache.max_gb)
+    action = config.cache.action
+    if action not in ACTIONS:
+        raise UserError(f"unknown cache.action '{action}'.{nearest(action, ACTIONS)} There are: {', '.join(ACTIONS)}.")
+    if action == "fill":
+        fill(config, folder)
+    elif action == "verify":
+        verify(store)
+    elif action == "prune":
+        prune(store)
+    print_entries(store.describe(), store.root)
+    results = {"task": "cache", "action": action, "entries": len(store.entries()), "bytes": store.size()}
+    folder.write_results(results)
+    return results
+
+
+def fill(config: DictConfig, folder: RunFolder) -> None:
+    """Store the outputs of ``models`` for the training views and the test images of the data."""
+    if not config.models:
+        raise UserError("task=cache needs models whose outputs to store: models=[resnet50,vit_s]")
+    if config.cache.mode != "auto":
+        raise UserError(f"task=cache cannot fill the store with cache={config.cache.mode}: use cache=auto")
+    dataset = load_dataset(config)
+    classifiers = []
+    for name in config.models:
+        with open_dict(config):
+            config.student = model_node(name)
+        classifiers.append(trained_classifier(config, "student", dataset, folder).frozen_copy())
+    cache = OutputCache(config)
+    data = data_module(config, dataset, classifiers)
+    for classifier in classifiers:
+        started = time.perf_counter()
+        views = [data.ordered_training_view(view) for view in data.training_views(config.trainer.max_epochs)]
+        cache.outputs(classifier, views)
+        cache.outputs(classifier, [data.ordered_test_images()])
+        logger.info(
+            "%s: %d views and the test images (%.1f s)", classifier.name, len(views), time.perf_counter() - started
+        )
+
+
+def verify(store: LogitStore) -> None:
+    """Read every entry whole and name the damaged ones.
+
+    Raises:
+        UserError: There are any.
+    """
+    damaged = [str(problem) for problem in store.problems()]
+    if damaged:
+        raise UserError(
+            "\n  ".join([f"{len(damaged)} damaged entries; they are computed anew when a run needs them:", *damaged])
+        )
+    logger.info("All entries are what was written")
+
+
+def prune(store: LogitStore) -> None:
+    """Delete what was used least recently until the store is within ``cache.max_gb``, and what writers left behind."""
+    if store.max_bytes is None:
+        raise UserError("cache.action=prune needs to know how much may stay: cache.max_gb=10")
+    for folder in store.prune(store.max_bytes):
+        logger.info("deleted %s", folder)

@@ -1,0 +1,72 @@
+import math
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from ktlight.methods.supervised import Supervised
+
+
+class Rates(Callback):
+    """Keeps the learning rate that each optimiser step was taken with."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+
+def rates(epochs: int = 1, accumulate: int = 1, batch_size: int = 8, **options: Any) -> list[float]:
+    record = Rates()
+    method = Supervised([tiny.classifier()], tiny.optimization(**options))
+    tiny.fit(
+        method, tiny.data_module(batch_size), callbacks=[record], max_epochs=epochs, accumulate_grad_batches=accumulate
+    )
+    return record.rates
+
+
+@pytest.mark.parametrize(("batch_size", "accumulate"), [(8, 1), (8, 3), (24, 1)])
+def test_the_rate_grows_with_the_effective_batch(batch_size: int, accumulate: int) -> None:
+    taken = rates(batch_size=batch_size, accumulate=accumulate, lr=0.01, lr_batch=256)
+    assert taken == pytest.approx([0.01 * batch_size * accumulate / 256] * (48 // (batch_size * accumulate)))
+
+
+def test_the_paper_s_rate() -> None:
+    assert tiny.optimization(lr=1e-4, lr_batch=256).scaled_lr(1024) == pytest.approx(4e-4)
+
+
+def test_without_a_reference_batch_the_rate_is_as_given() -> None:
+    assert rates(lr=0.01, lr_batch=None) == pytest.approx([0.01] * 6)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_warm_up_then_cosine_in_optimiser_steps(accumulate: int) -> None:
+    epochs, per_epoch = 4, 6 // accumulate
+    taken = rates(epochs, accumulate, lr=0.1, warmup_epochs=1, decay="cosine")
+    total = epochs * per_epoch
+    assert len(taken) == total
+    expected = [0.1 * (step + 1) / per_epoch for step in range(per_epoch)]
+    expected += [
+        0.1 * (1 + math.cos(math.pi * step / (total - per_epoch))) / 2 for step in range(total - per_epoch)
+    ]
+    assert taken == pytest.approx(expected)
+
+
+def test_warm_up_alone_ends_at_the_full_rate() -> None:
+    assert rates(2, lr=0.1, warmup_epochs=0.5)[:4] == pytest.approx([0.1 / 3, 0.2 / 3, 0.1, 0.1])
+
+
+def test_only_parameters_that_learn_reach_the_optimiser() -> None:
+    given: list[torch.nn.Parameter] = []
+
+    def make(params: list[torch.nn.Parameter], lr: float) -> torch.optim.Optimizer:
+        given.extend(params)
+        return torch.optim.SGD(params, lr)
+
+    network = tiny.classifier(0, torch.nn.Linear(48, 48))
+    network.network[1].requires_grad_(False)
+    tiny.fit(Supervised([network], tiny.optimization(make)))
+    assert {id(parameter) for parameter in given} == {id(parameter) for parameter in network.network[2].parameters()}

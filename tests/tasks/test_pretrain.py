@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import safetensors.torch
+import timm
+import torch
+from conftest import Command
+from torch import Tensor
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    return safetensors.torch.load_file(folder / "model.safetensors")
+
+
+def test_the_model_is_kept_in_the_run_and_in_the_zoo(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "cache"))
+    ended = command("task=pretrain", "student=test_resnet", "hydra.run.dir=run", "pretrain.epochs=1")
+    assert ended.code == 0, ended.err
+    (entry,) = (tmp_path / "cache" / "zoo").glob("*/test_resnet-*/fraction-1.0")
+    assert weights(entry).keys() == weights(tmp_path / "run" / "student").keys()
+    for name, value in weights(entry).items():
+        assert torch.equal(value, weights(tmp_path / "run" / "student")[name])
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    table = pq.read_table(tmp_path / "run" / "predictions.parquet")
+    assert results["acc"] == pytest.approx(100 * np.mean(table["student"].to_numpy() == table["label"].to_numpy()))
+    assert results["num_eval"] == 1437 and results["epochs"] == 1
+    record = json.loads((entry / "training_record.json").read_text())
+    assert record["acc"] == results["acc"] and record["pretrain"]["label_smoothing"] == 0.1
+
+    evaluated = command("task=evaluate", "student=test_resnet", "hydra.run.dir=evaluated")
+    assert evaluated.code == 0, evaluated.err
+    again = json.loads((tmp_path / "evaluated" / "results.json").read_text())
+    assert (again["acc"], again["num_eval"], again["weights"]) == (results["acc"], 1437, results["weights"])
+
+
+def test_the_head_alone(zoo: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "cache"))
+    for student in ("test_resnet",):  # with BatchNorm
+        base = tmp_path / "base"
+        timm.models.save_for_hf(timm.create_model(student, num_classes=7), str(base), safe_serialization=True)
+        ended = command(
+            "task=pretrain", f"student={student}", f"student.checkpoint={base}", "pretrain.part=head",
+            "pretrain.epochs=1", "hydra.run.dir=run",
+        )  # fmt: skip
+        assert ended.code == 0, ended.err
+        before, after = weights(base), weights(tmp_path / "run" / "student")
+        changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+        assert changed == {"fc.weight", "fc.bias"}  # a new head for ten classes, and not one statistic of the rest
+        assert after["fc.weight"].shape[0] == 10
+
+
+def test_a_head_on_random_features_is_refused(command: Command, tmp_path: Path) -> None:
+    ended = command("task=pretrain", "student=test_resnet", "pretrain.part=head", "hydra.run.dir=run")
+    assert ended.code == 1 and "student.checkpoint=" in ended.err
+
+
+def test_the_moving_average_is_what_is_kept(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pretrain(cache: str, *options: str) -> dict[str, Tensor]:
+        monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / cache))
+        ended = command(
+            "task=pretrain", "student=test_vit", "pretrain.epochs=1", f"hydra.run.dir={cache}-run", *options
+        )
+        assert ended.code == 0, ended.err
+        return weights(tmp_path / f"{cache}-run" / "student")
+
+    plain, immediate, never = pretrain("a"), pretrain("b", "pretrain.ema_decay=0.0"), pretrain("c", "pretrain.ema_decay=1.0")
+    assert all(torch.equal(immediate[name], value) for name, value in plain.items())
+    assert any(not torch.equal(never[name], value) for name, value in plain.items())
+
+
+@pytest.mark.parametrize(("option", "choices"), [("pretrain.part=some", "all or head"), ("pretrain.init=warm", "scratch or hub"),
+                                                 ("pretrain.optim.decay=linear", "constant or cosine")])  # fmt: skip
+def test_unknown_choices_are_refused(option: str, choices: str, command: Command) -> None:
+    ended = command("task=pretrain", "student=test_resnet", option, "hydra.run.dir=run")
+    assert ended.code == 1 and choices in ended.err
