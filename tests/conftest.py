@@ -1,4 +1,4 @@
-"""What all tests share: a cache folder of their own, a small zoo in it, and the command line, in this process or not."""
+"""What all tests share: a cache folder of their own, a small zoo, and the command line, in this process or not."""
 
 import contextlib
 import os

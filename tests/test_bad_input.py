@@ -2,10 +2,10 @@
 
 import io
 import json
+import os
 import pickle
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,9 +16,11 @@ import pytest
 import timm
 import torch
 from conftest import Command, Outcome
+from lightning import Trainer
 from PIL import Image
 from safetensors.torch import save_file
 
+from ktlight.errors import UserError
 from ktlight.methods.distillation import Distillation
 from ktlight.report.folder import RunFolder
 from ktlight.tasks import training, transfer
@@ -353,19 +355,17 @@ def test_divergence_keeps_the_last_good_checkpoint(
 
 @pytest.mark.usefixtures("zoo")
 def test_resume_with_another_config(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise UserError("stopped by the test")
+
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "write_predictions", lambda *_: pytest.exit)
-        patch.setattr(transfer, "export_classifier", _stop)
+        patch.setattr(transfer, "export_classifier", stop)
         assert command(*TINY, f"hydra.run.dir={tmp_path}/run").code != 0
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
     before = checkpoint.read_bytes()
     refused = command(*TINY, f"hydra.run.dir={tmp_path}/run", "resume=true", "optim.lr=0.001")
     assert_refused(refused, "another config", "lr: 0.001", "resume=false")
     assert checkpoint.read_bytes() == before
-
-
-def _stop(*_: object, **__: object) -> None:
-    raise RuntimeError("stopped here by the test")
 
 
 @pytest.fixture
@@ -436,20 +436,22 @@ def test_full_disk(
     assert json.loads((folder / "results.json").read_text()) == undisturbed
 
 
-@pytest.mark.usefixtures("zoo")
 def test_interrupted_by_the_user(
-    command: Command, start: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+    command: Command, undisturbed: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = [*TINY, "trainer.max_epochs=200", "hydra.run.dir=run"]
-    process = start(*run)
-    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    shown, _ = process.communicate(timeout=60)
-    assert process.returncode > 0 and "Traceback" not in shown, shown
-    assert shown.count("interrupted") == 1 and "resume=true" in shown and "trainer.max_epochs=200" in shown
-    assert checkpoint.exists()
-    epochs = torch.load(checkpoint, weights_only=True)["epoch"]
-    assert epochs < 199
+    def interrupt(self: object, trainer: Trainer, _: object) -> None:
+        if trainer.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run = [*TINY, "trainer.max_epochs=2", "hydra.run.dir=run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(training.EpochSeed, "on_train_epoch_start", interrupt)
+        stopped = command(*run)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning ignores it from now on
+    shown = stopped.out + stopped.err
+    assert stopped.code != 0 and "Traceback" not in shown, shown
+    assert "interrupted: whole epochs are kept. Continue with: python run.py" in stopped.err
+    assert "trainer.max_epochs=2" in stopped.err and stopped.err.rstrip().endswith("resume=true")
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+    assert command(*run, "resume=true").code == 0
+    assert json.loads((tmp_path / "run" / "results.json").read_text()) == undisturbed

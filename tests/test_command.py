@@ -17,7 +17,8 @@ def test_the_default_command(zoo: dict[str, Path], start: Callable[..., Any], tm
     assert f"{results['acc_after']:.2f}" in printed and str(folder.relative_to(tmp_path)) in printed
     assert results["seed"] == 3 and results["num_eval"] == 1437
     assert {path.name for path in folder.iterdir()} == {
-        ".hydra", "config.yaml", "curves.csv", "environment.json", "predictions.parquet", "results.json", "run.log", "student",
+        ".hydra", "config.yaml", "curves.csv", "environment.json", "predictions.parquet", "results.json", "run.log",
+        "student",
     }  # fmt: skip
     assert json.loads((folder / "environment.json").read_text())["command"][1:3] == ["trainer.max_epochs=1", "seed=3"]
 

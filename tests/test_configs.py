@@ -20,9 +20,10 @@ from ktlight.config.resolvers import register_resolvers
 from ktlight.data.augment import Augment
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
+from ktlight.models.sources import LiveSource
 from ktlight.tasks.assemble import optimization
 from ktlight.tasks.training import build_trainer
-from ktlight.tasks.transfer import build_method, restraint, sample_router
+from ktlight.tasks.transfer import build_method, restraint
 from tests import tiny
 from tests.conftest import REPOSITORY
 from tests.data.conftest import encode, random_pixels
@@ -78,9 +79,11 @@ def test_method_composes_with_routers_and_restraints(method: str, composed: Call
         built = build_method(config, student, teacher)
         assert len(restraint(config)) == (restrained != "none")
         batch = tiny.batch()
-        for callback in sample_router(config, built, {"student": student, "teacher": teacher}):
-            logits_MBC = torch.stack([source.logits(batch) for source in callback.sources])
-            source_B, target_BC = callback.rule(logits_MBC, batch["label"], student(batch["image"]).detach())
+        if built.routed:
+            rule = make(config.router)
+            sources = rule.candidates([LiveSource("student", student), LiveSource("teacher", teacher)])
+            logits_MBC = torch.stack([source.logits(batch) for source in sources])
+            source_B, target_BC = rule(logits_MBC, batch["label"], student(batch["image"]).detach())
             batch |= {"source": source_B, "target": target_BC}
         loss = sum(built.terms([network(batch["image"]) for network in built.networks], batch).values())
         assert torch.isfinite(loss)

@@ -85,7 +85,7 @@ def test_command_runs(
     snippet: Snippet, workplace: Path, command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(workplace)
-    words = shlex.split(snippet.code)
+    words = shlex.split(snippet.code, comments=True)
     if words[0] == "make":
         _check_make_targets(snippet.code)
     if snippet.reason is not None:

@@ -21,6 +21,7 @@ from ktlight.types import Batch
 
 CLASSES = 4
 SIZE = 4
+SGD = partial(torch.optim.SGD, momentum=0.9)
 
 
 class Scale(nn.Module):
@@ -57,7 +58,7 @@ def data_module(batch_size: int = 8, holdout: float = 0.0, **sizes: int) -> Imag
     )  # fmt: skip
 
 
-def optimization(make: Callable[..., Any] = partial(torch.optim.SGD, momentum=0.9), **options: Any) -> Optimization:
+def optimization(make: Callable[..., Any] = SGD, **options: Any) -> Optimization:
     return Optimization(make, **{"lr": 0.1, "lr_batch": None, **options})
 
 

@@ -44,11 +44,14 @@ def check_overrides(
         groups = [override for override in parsed if _is_group(override)]
         for override in groups:
             _check_choices(override)
-        defaults = _compose(config_name, [*search, *map(_first, groups)])
-        for override in parsed:
-            if override not in groups:
-                _check_key(override, defaults)
-        config = _compose(config_name, [*search, *map(_first, parsed)])
+        try:
+            config = _compose(config_name, [*search, *map(_first, parsed)])
+        except UserError:  # most often a key that does not exist, of which more can be said
+            defaults = _compose(config_name, [*search, *map(_first, groups)])
+            for override in parsed:
+                if override not in groups:
+                    _check_key(override, defaults)
+            raise
     check_options(config)
     return config
 
@@ -56,13 +59,16 @@ def check_overrides(
 def _parse(override: str) -> Override:
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     try:
-        return parser.parse_overrides([override])[0]
+        parsed = parser.parse_overrides([override])[0]
     except HydraException as error:
         reason = next(line for line in reversed(str(error).splitlines()) if not line.startswith("See "))
         raise UserError(
             f"cannot read '{override}' ({reason}): write option=value, and quotes around a value that holds spaces, "
             "brackets or commas, as in 'option=\"a, b\"'"
         ) from error
+    if parsed.is_delete() and not parsed.key_or_group.startswith("hydra"):
+        raise UserError(f"{override}: an option cannot be taken away, only given another value")
+    return parsed
 
 
 def _compose(config_name: str, overrides: list[str]) -> DictConfig:
@@ -125,8 +131,6 @@ def _group_choices(group: str) -> list[str]:
 
 def _check_key(override: Override, config: DictConfig) -> None:
     key = override.key_or_group
-    if override.is_delete() and not key.startswith("hydra"):
-        raise UserError(f"{override.input_line}: an option cannot be taken away, only given another value")
     if override.is_add() or override.is_force_add() or key.startswith("hydra.") or override.package is not None:
         return
     parent, _, leaf = key.rpartition(".")

@@ -15,7 +15,6 @@ from ktlight.functional.losses import (
     kl_divergence,
     kl_divergence_per_sample,
     masked_mean,
-    soft_cross_entropy,
     soft_cross_entropy_per_sample,
 )
 from ktlight.functional.routing import flip_sources, leave_out_negative, log_odds, most_confident, select_target
@@ -61,7 +60,6 @@ __all__ = [
     "prediction_flips",
     "residual_correlation",
     "select_target",
-    "soft_cross_entropy",
     "soft_cross_entropy_per_sample",
     "top_classes",
     "transfer_rate",

@@ -57,26 +57,21 @@ def soft_cross_entropy_per_sample(
     return -(temperature**2) * (target_log_BC.exp() * student_log_BC).sum(-1)
 
 
-def soft_cross_entropy(student_logits_BC: Tensor, target_logits_BC: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return the batch mean of :func:`soft_cross_entropy_per_sample`, a scalar."""
-    return soft_cross_entropy_per_sample(student_logits_BC, target_logits_BC, temperature).mean()
-
-
 def masked_mean(values_B: Tensor, source_B: Tensor) -> Tensor:
-    """Return the mean over the samples that a source teaches, a scalar.
+    """Return the sum over the samples that a source teaches, divided by the whole batch; a scalar.
+
+    Dividing by the whole batch keeps the pull of a sample independent of how many others are left out, and of how the
+    batch is dealt to processes or micro-batches.
 
     Args:
         values_B: A loss per sample, ``[B]``.
         source_B: Which source teaches each sample, ``int64 [B]``; negative where a sample is left out of the loss.
 
     Returns:
-        The mean over the samples kept; 0, with a gradient of 0, when all are left out.
-
-    Processes or micro-batches that keep different numbers of samples need weights to give one mean over all of them.
+        0, with a gradient of 0, when all are left out.
     """
-    kept_B = source_B >= 0
     # `where` and not a product: a value that overflowed on a sample left out must not turn the mean into NaN.
-    return values_B.where(kept_B, 0.0).sum() / kept_B.sum().clamp_min(1)
+    return values_B.where(source_B >= 0, 0.0).mean()
 
 
 def _log_probabilities(

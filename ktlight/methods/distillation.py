@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ktlight.errors import UserError
-from ktlight.functional import kl_divergence_per_sample, soft_cross_entropy_per_sample
+from ktlight.functional import kl_divergence_per_sample, masked_mean, soft_cross_entropy_per_sample
 from ktlight.methods.base import TransferMethod
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
@@ -19,9 +19,7 @@ SOFT_LOSSES = {"kl": kl_divergence_per_sample, "cross_entropy": soft_cross_entro
 class Distillation(TransferMethod):
     """``mixing * soft(student, target) + (1 - mixing) * cross_entropy(student, label)`` (arXiv 2310.17653, eq. 1 ff.).
 
-    The target of each sample is what the router wrote. A sample the router left out (source -1) contributes nothing;
-    the sum is still divided by the whole batch, so that the pull of a sample does not depend on how many others were
-    left out, nor on how the batch is dealt to processes.
+    The target of each sample is what the router wrote. A sample the router left out (source -1) contributes nothing.
 
     Args:
         networks: The student alone.
@@ -61,10 +59,9 @@ class Distillation(TransferMethod):
     def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Return the soft term, and the label term where it has a weight."""
         student_BC = logits_NBC[0]
-        taught_B = batch["source"] >= 0
         soft_B = self.soft_loss(student_BC, batch["target"], self.temperature)
-        terms = {"soft": self.mixing * (soft_B * taught_B).mean()}
+        terms = {"soft": self.mixing * masked_mean(soft_B, batch["source"])}
         if self.mixing < 1:
             label_B = cross_entropy(student_BC.float(), batch["label"], reduction="none")
-            terms["label"] = (1 - self.mixing) * (label_B * taught_B).mean()
+            terms["label"] = (1 - self.mixing) * masked_mean(label_B, batch["source"])
         return terms

@@ -3,7 +3,6 @@
 import json
 import pickle
 import pickletools
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +87,7 @@ def _read_pickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if not (zipfile.is_zipfile(path) or _calls_code(path)):
+        if not ("unsupported global" in str(error).lower() or _calls_code(path)):
             raise UserError(f"{path} is truncated or not a PyTorch file; copy or save it again.") from error
         raise UserError(
             f"{path} holds Python objects beside weights. Loading it would run code, so it is refused; "

@@ -25,8 +25,9 @@ def transfer_figures(columns: Mapping[str, Tensor], class_names: Sequence[str]) 
     """Return the figures of one transfer, in percent (of the test samples unless said otherwise).
 
     Args:
-        columns: ``label``, ``before``, ``teacher``, ``ensemble`` and ``after``, each int64 ``[n]``: the columns of the
-            run's ``predictions.parquet``, from which every figure can be computed again.
+        columns: ``label``, ``before``, ``teacher``, ``ensemble`` and ``after``, and ``teacher_after`` where the teacher
+            learned too, each int64 ``[n]``: the columns of the run's ``predictions.parquet``, from which every figure
+            can be computed again.
         class_names: Names of the classes.
 
     Returns:
@@ -38,7 +39,7 @@ def transfer_figures(columns: Mapping[str, Tensor], class_names: Sequence[str]) 
     teacher = columns["teacher"]
     counts_C = class_counts(prediction_flips(before, teacher, labels)[0], labels, len(class_names))
     rate = float(transfer_rate(before, teacher, after, labels))
-    return {
+    figures = {
         "num_eval": len(labels),
         "acc_before": accuracy(before, labels),
         "acc_teacher": accuracy(teacher, labels),
@@ -50,6 +51,9 @@ def transfer_figures(columns: Mapping[str, Tensor], class_names: Sequence[str]) 
         "flip_entropy": float(class_entropy(counts_C)),
         "top20_classes": [class_names[number] for number in top_classes(counts_C, 20).nonzero().flatten().tolist()],
     }
+    if "teacher_after" in columns:
+        figures |= change(teacher, columns["teacher_after"], labels, "teacher_")
+    return figures
 
 
 def change(before: Tensor, after: Tensor, labels: Tensor, prefix: str = "") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from ktlight.config.limits import check_options
 from ktlight.errors import UserError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -16,6 +17,7 @@ def run_task(config: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: Something the user gave cannot work, the disk is full among other things.
     """
+    check_options(config)
     try:
         if config.task.name == "transfer":
             from ktlight.tasks.transfer import run_transfer

@@ -9,6 +9,7 @@ from hydra.types import RunMode
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
+from torch import Tensor
 
 from ktlight.config.instantiate import make
 from ktlight.data.datamodule import ImageDataModule
@@ -19,12 +20,12 @@ from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.models.sources import LiveSource
 from ktlight.report.folder import RunFolder
-from ktlight.report.results import change, more_confident, transfer_figures
+from ktlight.report.results import more_confident, transfer_figures
 from ktlight.report.table import print_transfer, print_transfer_line
 from ktlight.routing.router import SampleRouter
 from ktlight.tasks.assemble import data_module, load_dataset, open_folder, optimization, record_start, seed
 from ktlight.tasks.caching import OutputCache
-from ktlight.tasks.evaluation import answers, frozen_answers
+from ktlight.tasks.evaluation import Answers, answers, frozen_answers
 from ktlight.tasks.loggers import extra_loggers, log_results
 from ktlight.tasks.pretrain import trained_classifier
 from ktlight.tasks.training import fit, is_first_process, wait_for_all
@@ -107,19 +108,7 @@ def transfer(
         loggers=loggers,
     )  # fmt: skip
     learned = {"student": student, "teacher": teacher} if method.learners > 1 else {"student": student}
-    after = answers(config.trainer, learned, data)
-    columns = {
-        "index": before.index,
-        "label": before.label,
-        "before": before.prediction["student"],
-        "teacher": before.prediction["teacher"],
-        "ensemble": more_confident(
-            torch.stack(list(before.prediction.values())), torch.stack(list(before.confidence.values()))
-        ),
-        "after": after.prediction["student"],
-    }
-    if method.learners > 1:
-        columns["teacher_after"] = after.prediction["teacher"]
+    columns = predictions(before, answers(config.trainer, learned, data))
     results = {
         "task": "transfer",
         "student": student.name,
@@ -135,8 +124,6 @@ def transfer(
         "weights_teacher": initial["teacher"].weights_hash(),
         "weights_after": student.weights_hash(),
     }
-    if method.learners > 1:
-        results |= change(columns["teacher"], columns["teacher_after"], columns["label"], "teacher_")
     if is_first_process():
         folder.write_predictions(columns)
         for role, network in learned.items():
@@ -144,6 +131,28 @@ def transfer(
         folder.write_results(results)
     wait_for_all()
     return Transfer(student, results, folder)
+
+
+def predictions(before: Answers, after: Answers) -> dict[str, Tensor]:
+    """Return the columns of ``predictions.parquet``; all figures of the transfer follow from them.
+
+    Args:
+        before: Answers of the initial student and the teacher.
+        after: Answers of the student, and of the teacher where the method trains it too.
+    """
+    columns = {
+        "index": before.index,
+        "label": before.label,
+        "before": before.prediction["student"],
+        "teacher": before.prediction["teacher"],
+        "ensemble": more_confident(
+            torch.stack(list(before.prediction.values())), torch.stack(list(before.confidence.values()))
+        ),
+        "after": after.prediction["student"],
+    }
+    if "teacher" in after.prediction:
+        columns["teacher_after"] = after.prediction["teacher"]
+    return columns
 
 
 def check_classes(dataset: ImageDataset, models: dict[str, Classifier]) -> None:

@@ -26,7 +26,7 @@ def routed_loss(logits_MBC, labels_B):
 
 def unsupervised_loss(logits_MBC, labels_B):
     target_BC = functional.select_target(logits_MBC, functional.most_confident(logits_MBC))
-    return functional.soft_cross_entropy(logits_MBC[-1], target_BC)
+    return functional.soft_cross_entropy_per_sample(logits_MBC[-1], target_BC).mean()
 
 
 def flip_loss(logits_MBC, labels_B):

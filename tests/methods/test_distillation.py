@@ -85,7 +85,11 @@ def test_the_student_learns_alone() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"mixing": 1.5}, r"method\.mixing=1\.5"), ({"mixing": -0.1}, r"mixing=-0\.1"), ({"temperature": 0.0}, "positive")],
+    [
+        ({"mixing": 1.5}, r"method\.mixing=1\.5"),
+        ({"mixing": -0.1}, r"mixing=-0\.1"),
+        ({"temperature": 0.0}, "positive"),
+    ],
 )
 def test_numbers_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -69,7 +69,9 @@ def test_gradients_reach_both_networks_and_not_through_the_target(rule: str) -> 
         own = sum(terms[f"{part}_{mine}"] for part in ("label", "soft"))
         parameters = list(method.networks[mine].parameters())
         assert all((g != 0).any() for g in torch.autograd.grad(own, parameters, retain_graph=True))
-        foreign = torch.autograd.grad(own, list(method.networks[other].parameters()), retain_graph=True, allow_unused=True)
+        foreign = torch.autograd.grad(
+            own, list(method.networks[other].parameters()), retain_graph=True, allow_unused=True
+        )
         assert all(gradient is None for gradient in foreign)
 
 

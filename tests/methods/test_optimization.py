@@ -49,9 +49,7 @@ def test_warm_up_then_cosine_in_optimiser_steps(accumulate: int) -> None:
     total = epochs * per_epoch
     assert len(taken) == total
     expected = [0.1 * (step + 1) / per_epoch for step in range(per_epoch)]
-    expected += [
-        0.1 * (1 + math.cos(math.pi * step / (total - per_epoch))) / 2 for step in range(total - per_epoch)
-    ]
+    expected += [0.1 * (1 + math.cos(math.pi * step / (total - per_epoch))) / 2 for step in range(total - per_epoch)]
     assert taken == pytest.approx(expected)
 
 

@@ -80,5 +80,8 @@ def test_predictions_are_columns_of_integers(folder: RunFolder) -> None:
 def test_the_environment_names_the_versions(folder: RunFolder) -> None:
     folder.write_environment()
     facts = json.loads((folder.path / "environment.json").read_text())
-    assert facts["packages"]["torch"] == torch.__version__.partition("+")[0] or facts["packages"]["torch"] == torch.__version__
+    assert (
+        facts["packages"]["torch"] == torch.__version__.partition("+")[0]
+        or facts["packages"]["torch"] == torch.__version__
+    )
     assert {"command", "python", "platform", "threads", "gpus"} <= facts.keys()

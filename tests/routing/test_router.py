@@ -103,7 +103,7 @@ def kind_of(logits_MC: list[Tensor], label: int) -> str:
 )
 def test_sources_targets_and_shares_equal_a_loop_over_samples(name: str, count: int) -> None:
     asked = sources(count)
-    method, record = train(RULES[name], asked)
+    _, record = train(RULES[name], asked)
     candidates = {source.name: number for number, source in enumerate(RULES[name].candidates(asked))}
     candidates |= {"average": len(candidates), "left_out": -1}
 
@@ -175,7 +175,9 @@ def test_routing_leaves_no_trace_in_the_student() -> None:
     def final(rule: RoutingRule) -> dict[str, Tensor]:
         torch.manual_seed(0)
         method = distillation()
-        router = SampleRouter(rule.candidates([sources(1)[0]] * 2), rule)  # both sources alike, so every rule gives one target
+        router = SampleRouter(
+            rule.candidates([sources(1)[0]] * 2), rule
+        )  # both sources alike, so every rule gives one target
         torch.manual_seed(1)
         tiny.fit(method, callbacks=[router])
         return method.state_dict()

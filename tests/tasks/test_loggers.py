@@ -6,7 +6,7 @@ import pytest
 from conftest import Command
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-QUICK = ["method=kl_dp", "trainer.max_epochs=1", "hydra.run.dir=run"]
+QUICK = ["method=kl_dp", "trainer.max_epochs=1", "trainer.check_val_every_n_epoch=1", "hydra.run.dir=run"]
 
 
 def test_tensorboard_gets_the_curves_and_the_results(zoo: dict[str, Path], command: Command, tmp_path: Path) -> None:

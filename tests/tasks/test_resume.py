@@ -32,7 +32,9 @@ def kill_in_an_epoch(process: Any, checkpoint: Path) -> None:
 
 
 def assert_same_run(left: Path, right: Path) -> None:
-    assert (left / "student" / "model.safetensors").read_bytes() == (right / "student" / "model.safetensors").read_bytes()
+    assert (left / "student" / "model.safetensors").read_bytes() == (
+        right / "student" / "model.safetensors"
+    ).read_bytes()
     for name in ("curves.csv", "results.json", "predictions.parquet", "config.yaml"):
         assert (left / name).read_bytes() == (right / name).read_bytes(), name
 
@@ -66,7 +68,7 @@ def test_killed_in_the_middle_of_an_epoch(
     assert not (tmp_path / "killed" / "checkpoints").exists()
 
 
-QUICK = ["method=kl_mcl", "trainer.max_epochs=2", "optim.lr=0.5"]
+QUICK = ["method=kl_mcl", "trainer.max_epochs=2", "trainer.check_val_every_n_epoch=1", "optim.lr=0.5"]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ def test_stopped_just_after_a_checkpoint(
 def test_stopped_while_pretraining_on_the_spot(
     zoo: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ["student=test_resnet", f"teacher.checkpoint={zoo['test_convnext']}", "trainer.max_epochs=1"]
+    options = ["student=test_vit", f"teacher.checkpoint={zoo['test_convnext']}", "trainer.max_epochs=1"]
     monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "one"))
     assert command(*options, "hydra.run.dir=undisturbed").code == 0
     monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "other"))

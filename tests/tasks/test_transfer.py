@@ -70,7 +70,9 @@ def test_every_figure_follows_from_the_predictions(name: str, folders: dict[str,
     margin = 1.959963984540054 * math.sqrt((share_gained + share_lost - centre**2) / (total + 2))
     assert results["transfer_delta_ci95"] == pytest.approx([100 * (centre - margin), 100 * (centre + margin)])
     shares = np.bincount(label[positive], minlength=10) / positive.sum()
-    assert results["flip_entropy"] == pytest.approx(-sum(share * math.log(share) for share in shares if share), abs=1e-6)
+    assert results["flip_entropy"] == pytest.approx(
+        -sum(share * math.log(share) for share in shares if share), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -115,12 +117,20 @@ def test_the_held_out_digits_are_those_of_scikit_learn() -> None:
     labels = load_digits().target
     assert len(ours.val) + len(ours.train) == len(labels)  # type: ignore[arg-type]
     np.testing.assert_array_equal(
-        np.bincount(ours.val.labels) + np.bincount(ours.train.labels), np.bincount(labels)  # type: ignore[union-attr]
+        np.bincount(ours.val.labels) + np.bincount(ours.train.labels),
+        np.bincount(labels),  # type: ignore[union-attr]
     )
 
 
-@pytest.mark.parametrize(("name", "role", "column"), [("kl_dp", "student", "after"), ("xe_kl_mcl", "student", "after"),
-                                                      ("kdcl", "student", "after"), ("kdcl", "teacher", "teacher_after")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "role", "column"),
+    [
+        ("kl_dp", "student", "after"),
+        ("xe_kl_mcl", "student", "after"),
+        ("kdcl", "student", "after"),
+        ("kdcl", "teacher", "teacher_after"),
+    ],
+)
 def test_the_exported_model_alone_gives_the_recorded_predictions(
     name: str, role: str, column: str, folders: dict[str, Path]
 ) -> None:
@@ -132,7 +142,9 @@ def test_the_exported_model_alone_gives_the_recorded_predictions(
 
 def test_both_networks_of_kdcl_learned(folders: dict[str, Path]) -> None:
     results, columns = results_of(folders["kdcl"]), columns_of(folders["kdcl"])
-    moved = 100 * ((columns["teacher_after"] == columns["label"]).mean() - (columns["teacher"] == columns["label"]).mean())
+    moved = 100 * (
+        (columns["teacher_after"] == columns["label"]).mean() - (columns["teacher"] == columns["label"]).mean()
+    )
     assert results["teacher_transfer_delta"] == pytest.approx(moved)
     assert (columns["teacher_after"] != columns["teacher"]).any() and (columns["after"] != columns["before"]).any()
 
@@ -170,7 +182,9 @@ def test_loss_router_and_restraint_are_separate_axes(
     assert f"method={results['method']}" in options
 
 
-def test_the_same_config_and_seed_give_the_same_results(folders: dict[str, Path], command: Command, tmp_path: Path) -> None:
+def test_the_same_config_and_seed_give_the_same_results(
+    folders: dict[str, Path], command: Command, tmp_path: Path
+) -> None:
     assert command(*RUNS["kl_dp"], "hydra.run.dir=again").code == 0
     assert results_of(tmp_path / "again") == results_of(folders["kl_dp"])
     assert command(*RUNS["kl_dp"], "hydra.run.dir=other", "seed=1").code == 0

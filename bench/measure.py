@@ -1,0 +1,128 @@
+"""Timings, their ratios inside one run, and the table or JSON object that they end in."""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.table import Table
+
+from bench.machine import describe
+from ktlight.report.table import console_for_tables
+
+LEAST_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        name: What was timed.
+        milliseconds: Median over the rounds; None where it was not measured.
+        ratio: Median over the rounds of its time over that of ``against`` in the same round.
+        target: What the ratio should be, such as ``<= 1.05``.
+        met: Whether it is.
+        against: What the ratio is to.
+        note: Remark; why it was not measured.
+    """
+
+    name: str
+    milliseconds: float | None
+    ratio: float | None = None
+    target: str | None = None
+    met: bool | None = None
+    against: str = ""
+    note: str = ""
+
+
+class Timings:
+    """Seconds of each variant in each round; figures of one round are neighbours in time, so their ratio is fair."""
+
+    def __init__(self, seconds: Mapping[str, Sequence[float]]) -> None:
+        self.seconds = seconds
+
+    def ratio(self, name: str, *against: str) -> float:
+        """Return the median over the rounds of the time of ``name`` over the summed times of ``against``."""
+        references = zip(*(self.seconds[other] for other in against), strict=True)
+        return median(own / sum(reference) for own, reference in zip(self.seconds[name], references, strict=True))
+
+    def row(
+        self, name: str, *against: str, at_most: float | None = None, at_least: float | None = None, note: str = ""
+    ) -> Row:
+        """Return the row of a variant, with its ratio and whether that is within its limit."""
+        milliseconds = 1000 * median(self.seconds[name])
+        if not against:
+            return Row(name, milliseconds, note=note)
+        ratio = self.ratio(name, *against)
+        target = f"<= {at_most:g}" if at_most is not None else f">= {at_least:g}" if at_least is not None else None
+        met = None if target is None else ratio <= at_most if at_most is not None else ratio >= (at_least or 0)
+        return Row(name, milliseconds, ratio, target, met, " + ".join(against), note)
+
+
+def take_turns(variants: Mapping[str, Callable[[], float]], seconds: float) -> Timings:
+    """Run the variants in turn, A B C A B C ..., after one round that does not count.
+
+    Args:
+        variants: Each runs once and returns the seconds that count.
+        seconds: No new round starts after this time; at least three rounds count.
+    """
+    for run in variants.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    started = time.perf_counter()
+    while time.perf_counter() - started < seconds or len(next(iter(times.values()))) < LEAST_ROUNDS:
+        for name, run in variants.items():
+            times[name].append(run())
+    return Timings(times)
+
+
+def timed(run: Callable[[], object]) -> Callable[[], float]:
+    """Return a variant whose whole time counts."""
+
+    def variant() -> float:
+        started = time.perf_counter()
+        run()
+        return time.perf_counter() - started
+
+    return variant
+
+
+def arguments(description: str, seconds: float) -> argparse.ArgumentParser:
+    """Return the options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--seconds", type=float, default=seconds, help="how long the variants take turns")
+    parser.add_argument("--quick", action="store_true", help="the smallest setting, to see that it runs")
+    parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write one object to FILE, or print it")
+    return parser
+
+
+def finish(options: argparse.Namespace, title: str, rows: Sequence[Row]) -> None:
+    """Print the table, or leave the object where ``--json`` says."""
+    if options.json != "-":
+        print_table(title, rows)
+    if options.json:
+        text = json.dumps({"title": title, "machine": describe(), "rows": [asdict(row) for row in rows]}, indent=2)
+        if options.json == "-":
+            print(text)
+        else:
+            Path(options.json).write_text(text + "\n")
+
+
+def print_table(title: str, rows: Sequence[Row]) -> None:
+    """Print the rows."""
+    table = Table(title=f"{title}\n{describe()}")
+    table.add_column("variant")
+    for name in ("ms", "ratio"):
+        table.add_column(name, justify="right")
+    for name in ("against", "target", ""):
+        table.add_column(name)
+    for row in rows:
+        verdict = "" if row.met is None else "met" if row.met else "missed"
+        time_text = "-" if row.milliseconds is None else f"{row.milliseconds:.2f}"
+        ratio = "" if row.ratio is None else f"{row.ratio:.3f}"
+        table.add_row(row.name, time_text, ratio, row.against, row.target or "", verdict or row.note)
+    console_for_tables().print(table)
