@@ -75,6 +75,7 @@ NUMBERS = {
     "pretrain.epochs": COUNT,
     "pretrain.label_smoothing": SHARE,
     "pretrain.ema_decay": Number(least=0, most=1, null=True),
+    "cache.max_gb": Number(least=0, null=True, excluded=(0, inf)),
     "trainer.num_nodes": COUNT,
     "trainer.max_epochs": COUNT,
     "trainer.check_val_every_n_epoch": COUNT,
@@ -88,15 +89,17 @@ SWITCHES = (
     "method.update_teacher",
     "restraint.average_buffers",
     "trainer.channels_last",
-    "trainer.progress",
 )
 CHOICES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(SWITCHES, (True, False)),
     "trainer.deterministic": (True, False, "warn"),
+    "trainer.progress": (True, False, "auto"),
     "optim.decay": ("constant", "cosine"),
     "pretrain.optim.decay": ("constant", "cosine"),
     "pretrain.init": ("scratch", "hub"),
     "pretrain.part": ("all", "head"),
+    "cache.mode": ("auto", "off", "readonly"),
+    "cache.action": ("fill", "list", "verify", "prune"),
 }
 ABSENT = object()
 

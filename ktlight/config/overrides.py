@@ -41,9 +41,9 @@ def check_overrides(
     search *= bool(config_directories)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         parsed = [_parse(override) for override in overrides]
-        groups = [override for override in parsed if _is_group(override)]
+        groups = [override for override in parsed if _is_group(override, search)]
         for override in groups:
-            _check_choices(override)
+            _check_choices(override, search)
         try:
             config = _compose(config_name, [*search, *map(_first, parsed)])
         except UserError:  # most often a key that does not exist, of which more can be said
@@ -86,12 +86,10 @@ def _first(override: Override) -> str:
     return f"{_key(override)}={next(_values(override))}"
 
 
-def _is_group(override: Override) -> bool:
+def _is_group(override: Override, search: list[str]) -> bool:
     # `experiment=...` and its like; `~group` removes one, and `group@package` is left to Hydra
-    loader = GlobalHydra.instance().config_loader()
-    return (
-        bool(loader.get_group_options(override.key_or_group)) and override.package is None and not override.is_delete()
-    )
+    named = _choices(override.key_or_group, search)
+    return bool(named) and override.package is None and not override.is_delete()
 
 
 def _key(override: Override) -> str:
@@ -106,9 +104,9 @@ def _values(override: Override) -> Iterator[str]:
         yield override.get_value_element_as_str()
 
 
-def _check_choices(override: Override) -> None:
+def _check_choices(override: Override, search: list[str]) -> None:
     group = override.key_or_group
-    known = model_choices() if group in MODEL_GROUPS else _group_choices(group)
+    known = [*_choices(group, search), *(model_choices() if group in MODEL_GROUPS else _nested_choices(group))]
     for value in _values(override):
         value = value.strip("'\"")
         bare = value.partition(".")[0] if group in MODEL_GROUPS else value  # a model name may carry a timm tag
@@ -119,14 +117,19 @@ def _check_choices(override: Override) -> None:
         raise UserError(f"unknown {kind} '{value}' in {group}={value}.{nearest(value, known)}{listing}")
 
 
-def _group_choices(group: str) -> list[str]:
-    """Return the choices of a group, those in its folders (experiment=paper/kl) included."""
+def _choices(group: str, search: list[str]) -> list[str]:
+    """Return the choices of a group, those in further config folders included."""
+    return GlobalHydra.instance().config_loader().get_group_options(group, config_name="config", overrides=search)
+
+
+def _nested_choices(group: str) -> list[str]:
+    """Return the choices in the folders of a group, such as paper/kl of ``experiment``."""
     loader = GlobalHydra.instance().config_loader()
-    folders = loader.list_groups(group)
-    return [
-        *loader.get_group_options(group),
-        *(f"{folder}/{choice}" for folder in folders for choice in _group_choices(f"{group}/{folder}")),
-    ]
+    choices: list[str] = []
+    for folder in loader.list_groups(group):
+        inner = f"{group}/{folder}"
+        choices += [f"{folder}/{choice}" for choice in (*loader.get_group_options(inner), *_nested_choices(inner))]
+    return choices
 
 
 def _check_key(override: Override, config: DictConfig) -> None:

@@ -17,7 +17,7 @@ from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
 from ktlight.models.zoo import cache_directory
-from ktlight.tasks.training import build_trainer
+from ktlight.tasks.training import build_trainer, shows_progress
 from ktlight.types import Batch, LogitSource
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class OutputCache:
         if self.mode not in MODES:
             raise UserError(f"unknown cache.mode '{self.mode}': choose one of {', '.join(MODES)}")
         self.store = LogitStore(cache_directory() / "logits", config.cache.max_gb)
-        self.progress: bool = config.trainer.progress
+        self.progress = shows_progress(config.trainer)
         trainer = build_trainer(config.trainer)
         device = trainer.strategy.root_device
         self.device = Device(device, trainer.precision_plugin.forward_context, f"{device.type} {trainer.precision}")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,10 +76,10 @@ def build_trainer(
             sync_batchnorm=config.strategy == "ddp" and config.accelerator != "cpu" and torch.cuda.is_available(),
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
-            callbacks=[*callbacks, *([TQDMProgressBar(refresh_rate=10)] if config.progress else [])],
+            callbacks=[*callbacks, *([TQDMProgressBar(refresh_rate=10)] if shows_progress(config) else [])],
             logger=list(loggers),
             plugins=[WholeCheckpoints()],
-            enable_progress_bar=config.progress,
+            enable_progress_bar=shows_progress(config),
             enable_model_summary=False,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
         )
@@ -133,6 +134,11 @@ def fit(
     return curves
 
 
+def shows_progress(config: DictConfig) -> bool:
+    """Return whether progress bars are wanted; ``auto`` is where somebody can see them move."""
+    return bool(sys.stdout.isatty() if config.progress == "auto" else config.progress)
+
+
 def is_first_process() -> bool:
     """Return whether this process is the one that writes files."""
     return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
@@ -156,7 +162,7 @@ class EpochCheckpoint(ModelCheckpoint):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Forget the metrics of the last epoch, which this one may lack."""
-        trainer.logged_metrics.clear()
+        pass
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Write the row, then the checkpoint."""

@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import lightning
@@ -43,6 +44,21 @@ def test_the_target_is_that_of_the_rule(rule: str) -> None:
         "general": lambda: general_target(logits_NBC, torch.tensor([0.3, 0.7])),
     }
     torch.testing.assert_close(method.target(logits_NBC, batch["label"]), expected[rule]())
+
+
+def test_the_linear_target_is_one_combination_over_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits_NBC = torch.randn(2, 12, tiny.CLASSES, generator=torch.Generator().manual_seed(0)) * 3
+    labels_B = tiny.batch(12)["label"]
+    method = kdcl("linear")
+    halves = [(logits_NBC[:, rows].transpose(0, 1), labels_B[rows]) for rows in (slice(0, 6), slice(6, 12))]
+    monkeypatch.setattr(KDCL, "all_gather", lambda self, _: tuple(map(torch.stack, zip(*halves, strict=True))))
+    targets = []
+    for rank, (logits_BNC, labels) in enumerate(halves):
+        monkeypatch.setattr(KDCL, "trainer", SimpleNamespace(world_size=2, global_rank=rank))
+        targets.append(method.target(logits_BNC.transpose(0, 1), labels))
+    torch.testing.assert_close(torch.cat(targets), linear_target(logits_NBC, labels_B))
+    alone = linear_target(logits_NBC[:, :6], labels_B[:6])
+    assert not torch.allclose(targets[0], alone, atol=1e-2)  # each process by itself would combine otherwise
 
 
 @pytest.mark.parametrize("rule", RULES)
