@@ -162,7 +162,7 @@ class EpochCheckpoint(ModelCheckpoint):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Forget the metrics of the last epoch, which this one may lack."""
-        pass
+        trainer.logged_metrics.clear()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Write the row, then the checkpoint."""
