@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ktlight.cache.form import Form
 from ktlight.types import Batch
 
 
@@ -13,14 +14,17 @@ class StoredSource:
 
     Args:
         name: Its role: ``student`` for the initial student, ``teacher``.
-        views: The stored logits ``[rows, C]`` of each view.
+        views: What is stored of each view, ``[rows, columns]``.
         rows: Index of each stored row within the split, ascending, ``int64 [rows]``.
+        form: How logits are stored.
     """
 
-    def __init__(self, name: str, views: Mapping[int, Tensor], rows: Tensor) -> None:
+    def __init__(self, name: str, views: Mapping[int, Tensor], rows: Tensor, form: Form) -> None:
         self.name = name
         self.views = views
-        self.slots = torch.zeros(int(rows.max()) + 1, dtype=torch.int64)
+        self.form = form
+        # a row that is not stored leads beyond the end, which is an error, and not to the answer for another row
+        self.slots = torch.full((int(rows.max()) + 1,), len(rows))
         self.slots[rows] = torch.arange(len(rows))
         self.device = torch.device("cpu")
 
@@ -31,6 +35,6 @@ class StoredSource:
     def logits(self, batch: Batch) -> Tensor:
         """Return the logits ``[B, C]``; a batch's indices stay on the processor, so nothing waits for the device."""
         stored = self.views[batch["view"]][self.slots[batch["index"]]]
-        if self.device.type == "cpu":
-            return stored
-        return stored.pin_memory().to(self.device, non_blocking=True)
+        if self.device.type != "cpu":
+            stored = stored.pin_memory().to(self.device, non_blocking=True)
+        return self.form.unpack(stored, batch["label"])

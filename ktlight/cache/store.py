@@ -1,63 +1,34 @@
-"""The store: one memory-mapped array of logits an entry, whole and checked or not there.
+"""The store: one memory-mapped array of stored outputs an entry, whole and checked or not there.
 
 A writer holds the entry's lock, which the operating system releases when the writer dies, however it dies. It fills
 ``<digest>.partial`` in order and notes how far it is, so that the next writer goes on there; the finished folder is
 renamed to ``<digest>``. A reader checks that the entry is the one it wants, in this version's format, of the right
-size, and that its bytes are those that were written.
+size, and that its bytes are those that were written. An entry goes as it comes, by a rename: who has it mapped keeps
+it, who opens it finds a whole one or none.
 """
 
-import fcntl
-import json
+import contextlib
 import logging
 import os
 import shutil
 import time
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from ktlight.cache.entry import Damaged, Shape, check_bytes, continued, map_file, note, read_entry, to_bytes
 from ktlight.cache.key import FORMAT, Key
+from ktlight.cache.lock import take_lock, unlock
 from ktlight.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CHECK_BLOCK = 2**24
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Size of an entry.
-
-    Attributes:
-        rows: Samples.
-        columns: Numbers a sample.
-        dtype: Name of the torch type.
-    """
-
-    rows: int
-    columns: int
-    dtype: str
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes a sample."""
-        return self.columns * DTYPES[self.dtype].itemsize
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of the array."""
-        return self.rows * self.row_bytes
-
-
-class Damaged(UserError):  # noqa: N818  (says what the entry is)
-    """An entry is not what it should be; the message names it and says why."""
+MEND = "choose another folder with the environment variable KTLIGHT_CACHE, or use cache=off"
+NEVER = 0.0
 
 
 class LogitStore:
@@ -77,64 +48,67 @@ class LogitStore:
         return self.root / key.digest
 
     def open(self, key: Key) -> Tensor | None:
-        """Return the logits of an entry, memory-mapped ``[rows, columns]``, or None if it is not there.
+        """Return what an entry holds, memory-mapped ``[rows, columns]``, or None if it is not there.
+
+        Its bytes are checked the first time that this process opens it.
 
         Raises:
             Damaged: The entry is there, but it is not what was written for this key.
         """
         folder = self.folder(key)
-        if not folder.is_dir():
-            return None
-        shape = check(folder, key)
-        if os.access(folder, os.W_OK):
+        try:
+            entry = read_entry(folder, key)
+            check_bytes(entry)
+            stored = map_file(entry)
+        except Damaged:
+            if not folder.is_dir():  # it never was there, or another process made room of it just now
+                return None
+            raise
+        with contextlib.suppress(OSError):  # it is only read here, so it is not pruned here either
             os.utime(folder / "entry.json")  # the time of last use decides what is pruned first
-        return _map(folder / "logits.bin", shape)
+        return stored
 
-    def write(self, key: Key, shape: Shape, blocks: Iterable[Tensor], start: int = 0) -> None:
-        """Fill the partial entry from row ``start`` on and let it appear; the caller holds the lock.
+    def write(self, key: Key, shape: Shape, compute: Callable[[int], Iterable[Tensor]]) -> None:
+        """Fill the partial entry, from where an earlier writer stopped, and let it appear; the caller holds the lock.
 
         Args:
-            key: What the logits are the output of.
+            key: What is stored.
             shape: Size of the whole entry.
-            blocks: Consecutive rows ``[b, columns]`` from ``start`` to the end.
-            start: As returned by `progress`.
+            compute: Gives, for a row, consecutive blocks ``[b, columns]`` from there to the last row.
 
         Raises:
-            UserError: There is not enough room for the entry; nothing is left of it then.
+            UserError: The disk does not take it; what was written so far is kept for the next writer.
         """
-        partial = self.root / f"{key.digest}.partial"
-        partial.mkdir(parents=True, exist_ok=True)
-        row = start
-        try:
-            with (partial / "logits.bin").open("r+b" if start else "wb") as file:
-                file.truncate(start * shape.row_bytes)
-                file.seek(start * shape.row_bytes)
-                for block in blocks:
-                    file.write(_bytes(block.to(DTYPES[shape.dtype])))
-                    file.flush()
+        partial = self._partial(key)
+        start, checksum = continued(partial, shape)
+        with self._writing():
+            partial.mkdir(parents=True, exist_ok=True)
+            file = (partial / "logits.bin").open("r+b" if start else "wb", buffering=0)
+        with file:
+            file.truncate(start * shape.row_bytes)
+            file.seek(0, os.SEEK_END)
+            row = start
+            for block in compute(start):
+                written, checksum = to_bytes(block, shape, checksum)
+                with self._writing():
+                    if file.write(written) != len(written):
+                        raise OSError("the disk is full")
                     row += len(block)
-                    _note(partial / "progress.json", {"rows": row, "shape": asdict(shape)})
+                    note(partial / "progress.json", {"rows": row, "crc32": checksum, "shape": asdict(shape)})
+            with self._writing():
                 os.fsync(file.fileno())
-            if row != shape.rows:
-                raise ValueError(f"{row} rows were written to an entry of {shape.rows}")
-            facts = {"format": FORMAT, "key": asdict(key), "shape": asdict(shape)}
-            _note(partial / "entry.json", facts | {"crc32": checksum(partial / "logits.bin"), "made": time.time()})
-            (partial / "progress.json").unlink()
+        if row != shape.rows:
+            raise ValueError(f"{row} rows were written to an entry of {shape.rows}")
+        with self._writing():
+            facts = {"format": FORMAT, "key": asdict(key), "shape": asdict(shape), "crc32": checksum}
+            note(partial / "entry.json", facts)
             partial.rename(self.folder(key))
-        except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise UserError(
-                f"the stored outputs of {key.model} could not be written to {self.root} ({error}): make room there, "
-                "choose another folder with KTLIGHT_CACHE, or use cache=off"
-            ) from error
+            (self.folder(key) / "progress.json").unlink()
 
-    def progress(self, key: Key, shape: Shape) -> int:
-        """Return how many rows of a partial entry are there already."""
-        try:
-            noted = json.loads((self.root / f"{key.digest}.partial" / "progress.json").read_text())
-        except (FileNotFoundError, ValueError):
-            return 0
-        return int(noted["rows"]) if noted["shape"] == asdict(shape) else 0
+    def remaining(self, key: Key, shape: Shape) -> int:
+        """Return the bytes that are still to be written of an entry."""
+        file = self._partial(key) / "logits.bin"
+        return max(0, shape.bytes - (file.stat().st_size if file.exists() else 0))
 
     def make_room(self, needed: int) -> None:
         """Prune what was used least recently until ``needed`` bytes fit, before anything is written.
@@ -142,29 +116,37 @@ class LogitStore:
         Raises:
             UserError: They cannot fit: the limit or the disk is too small.
         """
-        if self.max_bytes is not None and needed > self.max_bytes:
-            raise UserError(
-                f"the stored outputs of this run would take {needed / 1e9:.1f} GB, more than cache.max_gb="
-                f"{self.max_bytes / 1e9:g}: raise it, set data.views to fewer views, or use cache=off"
-            )
+        takes = f"the outputs to store for this run take {_size(needed)}"
         if self.max_bytes is not None:
+            if needed > self.max_bytes:
+                raise UserError(
+                    f"{takes}, more than cache.max_gb={self.max_bytes / 1e9:g}: raise it, draw fewer views "
+                    "(data.views), keep only the largest logits (cache.top_k), or use cache=off"
+                )
             self.prune(self.max_bytes - needed)
         free = shutil.disk_usage(_existing(self.root)).free
         if needed > free:
-            raise UserError(
-                f"the stored outputs of this run would take {needed / 1e9:.2f} GB, but {self.root} has "
-                f"{free / 1e9:.2f} GB left: make room, choose another folder with KTLIGHT_CACHE, or use cache=off"
-            )
+            raise UserError(f"{takes}, but {self.root} has {_size(free)} left: make room, {MEND}")
 
-    def prune(self, most: int) -> list[Path]:
-        """Delete the least recently used entries until the rest takes at most ``most`` bytes; return what went."""
-        entries = sorted(self.entries(), key=lambda folder: (folder / "entry.json").stat().st_mtime)
-        sizes = {folder: (folder / "logits.bin").stat().st_size for folder in entries}
-        gone = []
-        while entries and sum(sizes[folder] for folder in entries) > most:
-            gone.append(entries.pop(0))
-            shutil.rmtree(gone[-1])
-        return gone
+    def prune(self, most: int) -> None:
+        """Delete what was used least recently until the rest takes at most ``most`` bytes; first what is of no use."""
+        total = self.size()
+        for folder in sorted(self.entries(), key=_last_use):
+            if total <= most:
+                return
+            total -= self.delete(folder)
+
+    def sweep(self) -> None:
+        """Delete entries that cannot be read, and what dead processes left half-done; what a living one is at stays."""
+        for path in self.root.glob("*.deleted"):
+            shutil.rmtree(path, ignore_errors=True)
+        for folder in self.entries():
+            if _last_use(folder) == NEVER:
+                self.delete(folder)
+        for digest in {path.stem for kind in ("partial", "lock") for path in self.root.glob(f"*.{kind}")}:
+            with self._lock(digest, wait=False) as held:
+                if held:
+                    self.delete(self.root / f"{digest}.partial")
 
     def entries(self) -> list[Path]:
         """Return the folders of all finished entries."""
@@ -172,84 +154,97 @@ class LogitStore:
 
     def size(self) -> int:
         """Return the bytes that all finished entries take."""
-        return sum((folder / "logits.bin").stat().st_size for folder in self.entries())
+        return sum(map(_bytes_below, self.entries()))
 
     def describe(self) -> list[dict[str, Any]]:
-        """Return, for each entry, its key and shape, its size and the time of its last use; the latest first."""
-        entries = []
-        for folder in self.entries():
-            facts = json.loads((folder / "entry.json").read_text())
-            used = (folder / "entry.json").stat().st_mtime
-            entries.append({"digest": folder.name, **facts["key"], **facts["shape"], "used": used})
-        return sorted(entries, key=lambda entry: -entry["used"])
-
-    def problems(self) -> Iterator[Damaged]:
-        """Yield what is wrong with each entry that is not what was written."""
+        """Return, for each entry that can be read, its key and shape, its size and the time of its last use."""
+        described = []
         for folder in self.entries():
             try:
-                check(folder)
+                entry = read_entry(folder)
+            except Damaged as problem:
+                logger.warning("%s", problem)
+                continue
+            size = {"bytes": entry.shape.bytes, "used": _last_use(folder)}
+            described.append({"digest": folder.name, **asdict(entry.key), **asdict(entry.shape), **size})
+        return described
+
+    def problems(self) -> Iterator[Damaged]:
+        """Read every entry whole and yield what is wrong with each that is not what was written."""
+        for folder in self.entries():
+            try:
+                check_bytes(read_entry(folder), again=True)
             except Damaged as problem:
                 yield problem
 
     @contextmanager
-    def lock(self, key: Key) -> Iterator[None]:
-        """Hold the entry's lock; wait for whoever holds it, who is alive: a dead process holds none."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / f"{key.digest}.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def lock(self, key: Key, *, wait: bool) -> Iterator[bool]:
+        """Hold the entry's lock, if need be after whoever holds it, who is alive: a dead process holds none.
+
+        Without ``wait``, yield False where another process holds it.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        with self._lock(key.digest, wait) as held:
+            yield held
+
+    def delete(self, folder: Path) -> int:
+        """Delete an entry at once, whoever else may be at it, and return how many bytes it took."""
+        gone = folder.with_name(f"{folder.name}.{os.getpid()}-{time.monotonic_ns()}.deleted")
+        with self._writing(), contextlib.suppress(FileNotFoundError):  # another process was faster
+            size = _bytes_below(folder)
+            folder.rename(gone)
+            logger.info("Deleting %s (%s)", folder, _size(size))
+            shutil.rmtree(gone)
+            return size
+        return 0
+
+    @contextmanager
+    def _lock(self, digest: str, wait: bool) -> Iterator[bool]:
+        path = self.root / f"{digest}.lock"
+        with self._writing():
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = take_lock(path, wait)
+        if file is None:
+            yield False
+            return
+        with file:
+            try:
+                yield True
+            finally:
+                path.unlink(missing_ok=True)
+                unlock(file)
+
+    def _partial(self, key: Key) -> Path:
+        return self.root / f"{key.digest}.partial"
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
             yield
+        except OSError as error:
+            raise UserError(
+                f"outputs cannot be stored in {self.root} ({error}): make room there or make it writable, {MEND}. "
+                "What was stored so far is kept"
+            ) from error
 
-    def discard(self, key: Key) -> None:
-        """Delete an entry."""
-        shutil.rmtree(self.folder(key))
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.3g} GB"
 
 
-def check(folder: Path, key: Key | None = None) -> Shape:
-    """Check an entry against itself, and against the key it is wanted for; return its shape.
+def _bytes_below(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
 
-    Raises:
-        Damaged: It is truncated or changed, of another version, or another model's or data set's.
-    """
+
+def _last_use(folder: Path) -> float:
+    """Return the time of last use; `NEVER` for what this version cannot read."""
     try:
-        facts: dict[str, Any] = json.loads((folder / "entry.json").read_text())
-        if facts["format"] != FORMAT:
-            raise Damaged(f"{folder} was written in format {facts['format']}, this version reads format {FORMAT}")
-        stored, shape = Key(**facts["key"]), Shape(**facts["shape"])
-        if stored.digest != folder.name or (key is not None and stored.digest != key.digest):
-            raise Damaged(f"{folder} holds the outputs of something else ({stored.model}, view {stored.view})")
-        size = (folder / "logits.bin").stat().st_size
-        if size != shape.bytes:
-            raise Damaged(f"{folder / 'logits.bin'} has {size} bytes instead of {shape.bytes}")
-        if checksum(folder / "logits.bin") != facts["crc32"]:
-            raise Damaged(f"{folder / 'logits.bin'} is not what was written there: its checksum differs")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Damaged(f"{folder} cannot be read ({error})") from error
-    return shape
-
-
-def checksum(file: Path) -> int:
-    """Return the CRC-32 of a file."""
-    value = 0
-    with file.open("rb") as stream:
-        while block := stream.read(CHECK_BLOCK):
-            value = zlib.crc32(block, value)
-    return value
-
-
-def _map(file: Path, shape: Shape) -> Tensor:
-    # not shared: what a reader might write to its tensor never reaches the file
-    numbers = torch.from_file(str(file), shared=False, size=shape.rows * shape.columns, dtype=DTYPES[shape.dtype])
-    return numbers.view(shape.rows, shape.columns)
-
-
-def _bytes(block: Tensor) -> bytes:
-    return block.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
-
-
-def _note(file: Path, facts: dict[str, Any]) -> None:
-    temporary = file.with_suffix(".new")
-    temporary.write_text(json.dumps(facts))
-    temporary.replace(file)
+        read_entry(folder)
+        return (folder / "entry.json").stat().st_mtime
+    except (Damaged, FileNotFoundError):
+        return NEVER
 
 
 def _existing(folder: Path) -> Path:

@@ -73,6 +73,7 @@ NUMBERS = {
     "restraint.tau": SHARE,
     "restraint.every": COUNT,
     "pretrain.epochs": COUNT,
+    "pretrain.lr_parameters": Number(least=0, null=True, excluded=(0, inf)),
     "pretrain.label_smoothing": SHARE,
     "pretrain.ema_decay": Number(least=0, most=1, null=True),
     "cache.max_gb": Number(least=0, null=True, excluded=(0, inf)),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from lightning import Trainer
@@ -40,6 +40,18 @@ class Optimization:
         warmup = round(self.warmup_epochs * total / (trainer.max_epochs or 1))
         schedule = LambdaLR(optimizer, lambda step: self.factor(step, warmup, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def slowed(self, parameters: int, reference: float | None) -> "Optimization":
+        """Return the same with less of the learning rate for a network of many parameters.
+
+        What a narrow network learns with throws a wide one off; good rates fall about as the width grows, and the
+        width grows about as the root of the number of parameters.
+
+        Args:
+            parameters: Number of parameters that learn.
+            reference: From this number on, the rate is ``lr * sqrt(reference / parameters)``; None: ``lr`` for all.
+        """
+        return self if reference is None else replace(self, lr=self.lr * min(1.0, math.sqrt(reference / parameters)))
 
     def scaled_lr(self, batch: int) -> float:
         """Return the learning rate for an effective batch of ``batch`` samples."""

@@ -19,21 +19,21 @@ def print_entries(entries: Sequence[Mapping[str, Any]], root: Path) -> None:
         root: Folder of the store.
     """
     table = Table(title=f"stored outputs in {root}")
-    for name in ("model", "weights", "data", "precision"):
+    for name in ("model", "weights", "data", "form", "precision"):
         table.add_column(name)
-    for name in ("views", "rows", "classes", "MB", "last used"):
+    for name in ("views", "rows", "columns", "MB", "last used"):
         table.add_column(name, justify="right")
-    same = ("model", "weights", "data", "precision", "rows", "columns")
+    same = ("model", "weights", "data", "form", "precision", "rows", "columns")
     total = 0
     for facts, group in groupby(sorted(entries, key=lambda entry: _pick(entry, same)), lambda e: _pick(e, same)):
         views = list(group)
-        size = sum(_bytes(entry) for entry in views)
+        size = sum(int(entry["bytes"]) for entry in views)
         total += size
-        model, weights, data, precision, rows, columns = facts
+        model, weights, data, form, precision, rows, columns = facts
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(entry["used"] for entry in views)))
         numbers = str(len(views)) if views[0]["view"] >= 0 else "test"
         table.add_row(
-            model, weights[:8], data[:8], precision, numbers, str(rows), str(columns), f"{size / 1e6:.2f}", used
+            model, weights[:8], data[:8], form, precision, numbers, str(rows), str(columns), f"{size / 1e6:.2f}", used
         )
     console = console_for_tables()
     console.print(table)
@@ -42,7 +42,3 @@ def print_entries(entries: Sequence[Mapping[str, Any]], root: Path) -> None:
 
 def _pick(entry: Mapping[str, Any], names: Sequence[str]) -> tuple[Any, ...]:
     return tuple(entry[name] for name in names)
-
-
-def _bytes(entry: Mapping[str, Any]) -> int:
-    return int(entry["rows"] * entry["columns"] * (4 if entry["dtype"] == "float32" else 2))

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, open_dict
 
 from ktlight.cache.store import LogitStore
 from ktlight.config.model_source import model_node
+from ktlight.data.datamodule import ImageDataModule
 from ktlight.errors import UserError, nearest
 from ktlight.models.zoo import cache_directory
 from ktlight.report.folder import RunFolder
@@ -57,15 +58,19 @@ def fill(config: DictConfig, folder: RunFolder) -> None:
             config.student = model_node(name)
         classifiers.append(trained_classifier(config, "student", dataset, folder).frozen_copy())
     cache = OutputCache(config)
-    data = data_module(config, dataset, classifiers)
+    by_canvas: dict[int, ImageDataModule] = {}
     for classifier in classifiers:
         started = time.perf_counter()
-        views = [data.ordered_training_view(view) for view in data.training_views(config.trainer.max_epochs)]
-        cache.outputs(classifier, views)
-        cache.outputs(classifier, [data.ordered_test_images()])
-        logger.info(
-            "%s: %d views and the test images (%.1f s)", classifier.name, len(views), time.perf_counter() - started
-        )
+        canvases = set()
+        for other in classifiers:
+            # a run has one canvas for both of its models, so a model sees another one with each partner
+            if other is not classifier or len(classifiers) == 1:
+                data = data_module(config, dataset, [classifier, other])
+                canvases.add(data.canvas)
+                by_canvas.setdefault(data.canvas, data)
+        for canvas in sorted(canvases):
+            cache.fill(classifier, by_canvas[canvas], config.trainer.max_epochs)
+        logger.info("%s: stored (%.1f s)", classifier.name, time.perf_counter() - started)
 
 
 def verify(store: LogitStore) -> None:
@@ -83,8 +88,8 @@ def verify(store: LogitStore) -> None:
 
 
 def prune(store: LogitStore) -> None:
-    """Delete what was used least recently until the store is within ``cache.max_gb``, and what writers left behind."""
+    """Delete what is of no use, then what was used least recently until the store is within ``cache.max_gb``."""
     if store.max_bytes is None:
         raise UserError("cache.action=prune needs to know how much may stay: cache.max_gb=10")
-    for folder in store.prune(store.max_bytes):
-        logger.info("deleted %s", folder)
+    store.sweep()
+    store.prune(store.max_bytes)

@@ -2,27 +2,34 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
+import numpy as np
+import timm
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ktlight.cache.key import Key
+from ktlight.cache.entry import Damaged, Shape
+from ktlight.cache.form import Form, Full, make_form
+from ktlight.cache.key import Key, structure
 from ktlight.cache.source import StoredSource
-from ktlight.cache.store import Damaged, LogitStore, Shape
+from ktlight.cache.store import LogitStore
 from ktlight.data.datamodule import ImageDataModule, OrderedView
 from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
 from ktlight.models.zoo import cache_directory
-from ktlight.tasks.training import build_trainer, shows_progress
+from ktlight.tasks.training import build_trainer
 from ktlight.types import Batch, LogitSource
 
 logger = logging.getLogger(__name__)
 
 MODES = ("auto", "off", "readonly")
+PROBE = 4  # rows asked twice
+SAME = 8  # roundings: answers that differ by more, in units of the largest logit, are different answers
 
 
 class Unrepeatable(UserError):  # noqa: N818  (says what the outputs are)
@@ -40,8 +47,17 @@ class Device:
     """
 
     root: torch.device
-    context: Callable[[], object]
+    context: Callable[[], AbstractContextManager[None]]
     name: str
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one model is asked: the views, which differ by their number only, and how its answers are kept."""
+
+    classifier: Classifier
+    views: Sequence[OrderedView]
+    form: Form
 
 
 class OutputCache:
@@ -56,64 +72,87 @@ class OutputCache:
         if self.mode not in MODES:
             raise UserError(f"unknown cache.mode '{self.mode}': choose one of {', '.join(MODES)}")
         self.store = LogitStore(cache_directory() / "logits", config.cache.max_gb)
-        self.progress = shows_progress(config.trainer)
+        self.top_k: int | None = config.cache.top_k
+        self.progress: bool = config.trainer.progress
         trainer = build_trainer(config.trainer)
         device = trainer.strategy.root_device
         self.device = Device(device, trainer.precision_plugin.forward_context, f"{device.type} {trainer.precision}")
+        self.said: set[str] = set()
 
     def sources(self, live: Sequence[LiveSource], data: ImageDataModule, epochs: int) -> list[LogitSource]:
         """Return sources that answer from the store for all views that ``epochs`` epochs of training show."""
-        views = [data.ordered_training_view(view) for view in data.training_views(epochs)]
-        return [self._source(source, views) for source in live]
+        return [self._source(source, data, epochs) for source in live]
 
-    def _source(self, live: LiveSource, views: Sequence[OrderedView]) -> LogitSource:
-        stored = self.outputs(live.classifier, views)
+    def _source(self, live: LiveSource, data: ImageDataModule, epochs: int) -> LogitSource:
+        wanted = self.training_outputs(live.classifier, data, epochs)
+        stored = self._stored(wanted)
         if stored is None:
             return live
-        by_number = {view.view: logits for view, logits in zip(views, stored, strict=True)}
-        return StoredSource(live.name, by_number, torch.from_numpy(views[0].rows))
+        by_number = {view.view: numbers for view, numbers in zip(wanted.views, stored, strict=True)}
+        return StoredSource(live.name, by_number, torch.from_numpy(wanted.views[0].rows), wanted.form)
+
+    def training_outputs(self, classifier: Classifier, data: ImageDataModule, epochs: int) -> Outputs:
+        """Return what a transfer of ``epochs`` epochs asks of a classifier."""
+        views = [data.ordered_training_view(view) for view in data.training_views(epochs)]
+        return Outputs(classifier, views, make_form(self.top_k, classifier.num_classes))
 
     def outputs(self, classifier: Classifier, views: Sequence[OrderedView]) -> list[Tensor] | None:
-        """Return the stored logits ``[rows, C]`` of each view, computing what is missing.
+        """Return the stored logits ``[rows, C]`` of each view, all of them, computing what is missing.
 
         Returns:
-            None where the outputs are to be computed live: ``cache=off``, or ``auto`` and they cannot be stored, which
-            is said.
+            None where the outputs are to be computed live: ``cache=off``, or ``auto`` and they are not a function of
+            the sample, which is said.
 
         Raises:
-            UserError: ``cache=readonly`` and an entry is missing or damaged, or the disk is too small.
+            UserError: ``cache=readonly`` and an entry is missing or damaged, or the disk is too small or read-only.
         """
+        return self._stored(Outputs(classifier, views, Full()))
+
+    def fill(self, classifier: Classifier, data: ImageDataModule, epochs: int) -> None:
+        """Store what a transfer asks of a classifier: all training views and the plain test images.
+
+        Raises:
+            UserError: As for `outputs`.
+        """
+        self._stored(self.training_outputs(classifier, data, epochs))
+        self.outputs(classifier, [data.ordered_test_images()])
+
+    def _stored(self, wanted: Outputs) -> list[Tensor] | None:
         if self.mode == "off":
             return None
-        weights = classifier.weights_hash()
-        keys = [self.key(classifier, weights, view) for view in views]
         try:
-            found = [self._open(key) for key in keys]
-            if any(logits is None for logits in found):
-                self._check_writable(classifier, views)
-                missing = sum(len(view.rows) for view, logits in zip(views, found, strict=True) if logits is None)
-                self.store.make_room(missing * classifier.num_classes * torch.float32.itemsize)
+            check_repeatable(wanted)
+            keys = self.keys(wanted)
+            found = {key: self._open(key) for key in keys}
+            missing = {key: view for key, view in zip(keys, wanted.views, strict=True) if found[key] is None}
+            if missing:
+                found |= self._compute(wanted, missing)
         except Unrepeatable as error:
             if self.mode == "readonly":
-                raise
-            logger.info("%s: computed live", error)
+                raise UserError(f"{error}: use cache=auto or cache=off, which compute them live") from error
+            self._say(f"{error}: computed live")
             return None
-        return [
-            self._fill(classifier, key, view) if logits is None else logits
-            for key, view, logits in zip(keys, views, found, strict=True)
-        ]
+        return [stored for stored in found.values() if stored is not None]
 
-    def key(self, classifier: Classifier, weights: str, view: OrderedView) -> Key:
-        """Return what the outputs of a classifier for a view are known by."""
-        return Key(
-            model=classifier.name,
-            weights=weights,
-            preprocess=f"{classifier.architecture} {classifier.preprocess!r}",
-            data=view.fingerprint,
-            transform=view.transform,
-            view=view.view,
-            precision=self.device.name,
-        )
+    def keys(self, wanted: Outputs) -> list[Key]:
+        """Return what the outputs for each view are known by."""
+        classifier = wanted.classifier
+        weights, architecture = classifier.weights_hash(), structure(classifier.network)
+        return [
+            Key(
+                model=classifier.name,
+                weights=weights,
+                architecture=f"{classifier.architecture} {architecture}",
+                preprocess=repr(classifier.preprocess),
+                data=view.fingerprint,
+                transform=view.transform,
+                view=view.view,
+                precision=self.device.name,
+                software=f"torch {torch.__version__} timm {timm.__version__}",
+                form=wanted.form.name,
+            )
+            for view in wanted.views
+        ]
 
     def _open(self, key: Key) -> Tensor | None:
         try:
@@ -121,58 +160,89 @@ class OutputCache:
         except Damaged as error:
             if self.mode == "readonly":
                 raise UserError(f"{error}; with cache=auto it is computed anew") from error
-            logger.warning("%s: it is computed anew", error)
-            with self.store.lock(key):
-                self.store.discard(key)
-            return None
+            return None  # whoever holds its lock deletes it and says so
 
-    def _check_writable(self, classifier: Classifier, views: Sequence[OrderedView]) -> None:
-        if classifier.training:
-            raise Unrepeatable(f"the outputs of {classifier.name} are not stored, since it is in training mode")
-        if not views[0].repeatable:
-            raise Unrepeatable(
-                f"the outputs of {classifier.name} are not stored, since the data's own transforms may be random"
-            )
+    def _compute(self, wanted: Outputs, missing: dict[Key, OrderedView]) -> dict[Key, Tensor]:
+        name = wanted.classifier.name
         if self.mode == "readonly":
             raise UserError(
-                f"cache=readonly, but the outputs of {classifier.name} for this data are not in {self.store.root}: "
+                f"cache=readonly, but the outputs of {name} for this data are not in {self.store.root}: "
                 "fill the store with task=cache and the same data options, or use cache=auto"
             )
-        batch = next(iter(views[0].batches()))
-        if not torch.allclose(self._answer(classifier, batch), self._answer(classifier, batch), atol=1e-2):
-            raise Unrepeatable(
-                f"the outputs of {classifier.name} are not stored, since it answers the same images differently each "
-                "time (dropout that stays on in evaluation mode?)"
-            )
+        first = self._probe(wanted)
+        dtype = str(first.dtype).removeprefix("torch.")
+        shapes = {key: Shape(len(view.rows), first.shape[1], dtype) for key, view in missing.items()}
+        self.store.make_room(sum(self.store.remaining(key, shape) for key, shape in shapes.items()))
+        stored: dict[Key, Tensor] = {}
+        for wait in (False, True):  # what another process is at comes last, and may be ready then
+            for key in [key for key in missing if key not in stored]:
+                with self.store.lock(key, wait=wait) as held:
+                    if held:
+                        stored[key] = self._fill(wanted, key, missing[key], shapes[key])
+        wanted.classifier.cpu()  # it has said all it is asked for
+        return stored
 
-    def _fill(self, classifier: Classifier, key: Key, view: OrderedView) -> Tensor:
-        with self.store.lock(key):
-            logits = self.store.open(key)  # another process may have written it while this one waited
-            if logits is None:
-                first = self._answer(classifier, next(iter(view.batches())))
-                shape = Shape(len(view.rows), first.shape[1], str(first.dtype).removeprefix("torch."))
-                start = self.store.progress(key, shape)
-                self.store.write(key, shape, self._blocks(classifier, view, start), start)
-                logits = self.store.open(key)
-        assert logits is not None
-        return logits
+    def _fill(self, wanted: Outputs, key: Key, view: OrderedView, shape: Shape) -> Tensor:
+        try:
+            stored = self.store.open(key)  # another process may have written it meanwhile
+        except Damaged as error:
+            logger.warning("%s: it is computed anew", error)
+            self.store.delete(self.store.folder(key))
+            stored = None
+        if stored is None:
+            self.store.write(key, shape, lambda start: self._blocks(wanted, view, start))
+            stored = self.store.open(key)
+        assert stored is not None
+        return stored
 
-    def _blocks(self, classifier: Classifier, view: OrderedView, start: int) -> Iterator[Tensor]:
+    def _blocks(self, wanted: Outputs, view: OrderedView, start: int) -> Iterator[Tensor]:
         if start == len(view.rows):
             return
-        name = "test images" if view.view < 0 else f"view {view.view}"
+        what = "test images" if view.view < 0 else f"view {view.view}"
         bar = tqdm(
-            total=len(view.rows), initial=start, desc=f"Storing outputs of {classifier.name}, {name}", unit="images",
-            disable=not self.progress, leave=False,
+            total=len(view.rows), initial=start, desc=f"Storing outputs of {wanted.classifier.name}, {what}",
+            unit="images", disable=not self.progress, leave=False,
         )  # fmt: skip
         with bar:
             for batch in view.batches(start):
-                yield self._answer(classifier, batch)
+                logits = self._answer(wanted, batch)
+                yield wanted.form.pack(logits, batch["label"].to(logits.device))
                 bar.update(len(batch["label"]))
 
-    def _answer(self, classifier: Classifier, batch: Batch) -> Tensor:
-        source = LiveSource("", classifier)
+    def _probe(self, wanted: Outputs) -> Tensor:
+        """Return what is stored of a few rows, if their answers are the same a second time, in other company.
+
+        Raises:
+            Unrepeatable: They are not.
+        """
+        rows = wanted.views[0].rows
+        companies = (rows[: 2 * PROBE], np.concatenate([rows[:PROBE], rows[2 * PROBE : 3 * PROBE]]))
+        batches = [next(iter(replace(wanted.views[0], rows=some, workers=0).batches())) for some in companies]
+        first, second = (self._answer(wanted, batch)[:PROBE] for batch in batches)
+        if not (first - second).abs().max() <= SAME * torch.finfo(first.dtype).eps * first.abs().max():
+            raise Unrepeatable(
+                f"the outputs of {wanted.classifier.name} are not stored, since it answers the same images differently "
+                "each time (dropout that stays on in evaluation mode?)"
+            )
+        return wanted.form.pack(first, batches[0]["label"][:PROBE].to(first.device))
+
+    def _answer(self, wanted: Outputs, batch: Batch) -> Tensor:
+        source = LiveSource("", wanted.classifier)
         source.to(self.device.root)
         moved: Batch = {**batch, "image": batch["image"].to(self.device.root)}
-        with self.device.context():  # type: ignore[attr-defined]
+        with self.device.context():
             return source.logits(moved)
+
+    def _say(self, message: str) -> None:
+        if message not in self.said:
+            self.said.add(message)
+            logger.info("%s", message)
+
+
+def check_repeatable(wanted: Outputs) -> None:
+    """Raise `Unrepeatable` where it shows, before anything is asked, that a sample's answer would not stay the same."""
+    who = f"the outputs of {wanted.classifier.name} are not stored, since"
+    if any(module.training for module in wanted.classifier.modules()):
+        raise Unrepeatable(f"{who} it is in training mode")
+    if not wanted.views[0].repeatable:
+        raise Unrepeatable(f"{who} the data's own transforms may be random")

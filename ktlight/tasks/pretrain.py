@@ -1,6 +1,7 @@
 """Pretraining: train one model on the labels and keep it where later runs find it."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch.callbacks import Callback
@@ -37,7 +38,8 @@ def run_pretrain(config: DictConfig) -> dict[str, Any]:
         return folder.results
     dataset = load_dataset(config)
     with extra_loggers(config, folder) as loggers:
-        results = pretrain(config, model_config(config.student), dataset, folder, config.trainer.max_epochs, loggers)
+        model = model_config(config.student)
+        results = pretrain(config, model, dataset, folder, config.trainer.max_epochs, loggers=loggers)
         log_results(loggers, results)
     if is_first_process():
         print_pretrain(results, folder.path)
@@ -77,7 +79,8 @@ def trained_classifier(config: DictConfig, role: str, dataset: ImageDataset, fol
             "No trained weights of %s for this data yet: training it once on %d images (%s epochs) for the zoo in %s",
             model.name, images, config.pretrain.epochs, zoo.root,
         )  # fmt: skip
-        pretrain(config, model, dataset, RunFolder(folder.path / f"pretrain-{role}"), config.pretrain.epochs)
+        own_folder = RunFolder(folder.path / f"pretrain-{role}")
+        pretrain(config, model, dataset, own_folder, config.pretrain.epochs, validate=False)
         return build()
 
 
@@ -87,9 +90,21 @@ def pretrain(
     dataset: ImageDataset,
     folder: RunFolder,
     epochs: int,
-    loggers: list[Logger] | None = None,
+    *,
+    validate: bool = True,
+    loggers: Sequence[Logger] = (),
 ) -> dict[str, Any]:
-    """Train ``model`` by the config group ``pretrain``, export it to the folder and the zoo, and return its results."""
+    """Train ``model`` by the config group ``pretrain``, export it to the folder and the zoo, and return its results.
+
+    Args:
+        config: The composed config.
+        model: Which model.
+        dataset: What it learns from and is measured on.
+        folder: Where its run goes.
+        epochs: How long.
+        validate: Whether its accuracy is followed while it learns.
+        loggers: Further loggers beside the curves.
+    """
     options = config.pretrain
     if options.part not in ("all", "head"):
         raise UserError(f"unknown pretrain.part '{options.part}': choose all or head")
@@ -108,10 +123,16 @@ def pretrain(
             parameter.requires_grad_(name in head)
     data = data_module(config, dataset, [classifier])
     record_start(config, folder, dataset, {"start": classifier})
-    method = Supervised([classifier], optimization(options.optim), options.label_smoothing)
+    learning = sum(parameter.numel() for parameter in classifier.parameters() if parameter.requires_grad)
+    optimizer = optimization(options.optim).slowed(learning, options.lr_parameters)
+    method = Supervised([classifier], optimizer, options.label_smoothing)
     fit(
         config.trainer, method, data, folder,
-        max_epochs=epochs, resume=config.resume, callbacks=moving_average(options.ema_decay), loggers=loggers or [],
+        max_epochs=epochs,
+        resume=config.resume,
+        validate=validate,
+        callbacks=moving_average(options.ema_decay),
+        loggers=loggers,
     )  # fmt: skip
     measured = answers(config.trainer, {"student": classifier}, data)
     results = {

@@ -48,7 +48,12 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
 
 
 def build_trainer(
-    config: DictConfig, *, max_epochs: int = 1, callbacks: Sequence[Callback] = (), loggers: Sequence[Logger] = ()
+    config: DictConfig,
+    *,
+    max_epochs: int = 1,
+    validate: bool = True,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
 ) -> Trainer:
     """Return a trainer by the config group ``trainer``.
 
@@ -70,6 +75,7 @@ def build_trainer(
             precision=precision(config),
             max_epochs=max_epochs,
             check_val_every_n_epoch=config.check_val_every_n_epoch,
+            limit_val_batches=None if validate else 0,
             accumulate_grad_batches=config.accumulate_grad_batches,
             gradient_clip_val=config.gradient_clip_val,
             deterministic=config.deterministic,
@@ -110,6 +116,7 @@ def fit(
     *,
     max_epochs: int,
     resume: bool,
+    validate: bool = True,
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[Logger] = (),
 ) -> Curves:
@@ -125,6 +132,7 @@ def fit(
     trainer = build_trainer(
         config,
         max_epochs=max_epochs,
+        validate=validate,
         callbacks=[EpochSeed(), *callbacks, EpochCheckpoint(folder.checkpoint, curves)],
         loggers=[curves, *loggers],
     )

@@ -68,3 +68,9 @@ def test_only_parameters_that_learn_reach_the_optimiser() -> None:
     network.network[1].requires_grad_(False)
     tiny.fit(Supervised([network], tiny.optimization(make)))
     assert {id(parameter) for parameter in given} == {id(parameter) for parameter in network.network[2].parameters()}
+
+
+def test_a_large_network_learns_more_slowly_and_a_small_one_as_said():
+    plain = Optimization(optimizer=torch.optim.AdamW, lr=3e-3)
+    assert plain.slowed(10**6, 1e6).lr == plain.slowed(1000, 1e6).lr == plain.slowed(10**9, None).lr == 3e-3
+    assert plain.slowed(4 * 10**6, 1e6).lr == pytest.approx(1.5e-3)
