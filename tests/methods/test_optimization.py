@@ -6,6 +6,7 @@ import tiny
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from ktlight.methods.optimization import Optimization
 from ktlight.methods.supervised import Supervised
 
 
