@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -56,14 +55,16 @@ class LogitStore:
             Damaged: The entry is there, but it is not what was written for this key.
         """
         folder = self.folder(key)
+        if (found := _identity(folder)) is None:
+            return None
         try:
             entry = read_entry(folder, key)
             check_bytes(entry)
             stored = map_file(entry)
         except Damaged:
-            if not folder.is_dir():  # it never was there, or another process made room of it just now
-                return None
-            raise
+            if _identity(folder) == found:
+                raise
+            return self.open(key)  # another process deleted it just now
         with contextlib.suppress(OSError):  # it is only read here, so it is not pruned here either
             os.utime(folder / "entry.json")  # the time of last use decides what is pruned first
         return stored
@@ -131,22 +132,10 @@ class LogitStore:
     def prune(self, most: int) -> None:
         """Delete what was used least recently until the rest takes at most ``most`` bytes; first what is of no use."""
         total = self.size()
-        for folder in sorted(self.entries(), key=_last_use):
+        for folder in sorted(self.entries(), key=last_use):
             if total <= most:
                 return
             total -= self.delete(folder)
-
-    def sweep(self) -> None:
-        """Delete entries that cannot be read, and what dead processes left half-done; what a living one is at stays."""
-        for path in self.root.glob("*.deleted"):
-            shutil.rmtree(path, ignore_errors=True)
-        for folder in self.entries():
-            if _last_use(folder) == NEVER:
-                self.delete(folder)
-        for digest in {path.stem for kind in ("partial", "lock") for path in self.root.glob(f"*.{kind}")}:
-            with self._lock(digest, wait=False) as held:
-                if held:
-                    self.delete(self.root / f"{digest}.partial")
 
     def entries(self) -> list[Path]:
         """Return the folders of all finished entries."""
@@ -155,27 +144,6 @@ class LogitStore:
     def size(self) -> int:
         """Return the bytes that all finished entries take."""
         return sum(map(_bytes_below, self.entries()))
-
-    def describe(self) -> list[dict[str, Any]]:
-        """Return, for each entry that can be read, its key and shape, its size and the time of its last use."""
-        described = []
-        for folder in self.entries():
-            try:
-                entry = read_entry(folder)
-            except Damaged as problem:
-                logger.warning("%s", problem)
-                continue
-            size = {"bytes": entry.shape.bytes, "used": _last_use(folder)}
-            described.append({"digest": folder.name, **asdict(entry.key), **asdict(entry.shape), **size})
-        return described
-
-    def problems(self) -> Iterator[Damaged]:
-        """Read every entry whole and yield what is wrong with each that is not what was written."""
-        for folder in self.entries():
-            try:
-                check_bytes(read_entry(folder), again=True)
-            except Damaged as problem:
-                yield problem
 
     @contextmanager
     def lock(self, key: Key, *, wait: bool) -> Iterator[bool]:
@@ -186,7 +154,7 @@ class LogitStore:
         Raises:
             UserError: The folder cannot be written.
         """
-        with self._lock(key.digest, wait) as held:
+        with self.lock_name(key.digest, wait) as held:
             yield held
 
     def delete(self, folder: Path) -> int:
@@ -201,7 +169,8 @@ class LogitStore:
         return 0
 
     @contextmanager
-    def _lock(self, digest: str, wait: bool) -> Iterator[bool]:
+    def lock_name(self, digest: str, wait: bool) -> Iterator[bool]:
+        """Hold the lock of the entry of this name; as `lock`."""
         path = self.root / f"{digest}.lock"
         with self._writing():
             self.root.mkdir(parents=True, exist_ok=True)
@@ -238,13 +207,20 @@ def _bytes_below(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
 
 
-def _last_use(folder: Path) -> float:
+def last_use(folder: Path) -> float:
     """Return the time of last use; `NEVER` for what this version cannot read."""
     try:
         read_entry(folder)
         return (folder / "entry.json").stat().st_mtime
     except (Damaged, FileNotFoundError):
         return NEVER
+
+
+def _identity(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _existing(folder: Path) -> Path:

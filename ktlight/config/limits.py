@@ -76,6 +76,7 @@ NUMBERS = {
     "pretrain.lr_parameters": Number(least=0, null=True, excluded=(0, inf)),
     "pretrain.label_smoothing": SHARE,
     "pretrain.ema_decay": Number(least=0, most=1, null=True),
+    "cache.top_k": COUNT_OR_NULL,
     "cache.max_gb": Number(least=0, null=True, excluded=(0, inf)),
     "trainer.num_nodes": COUNT,
     "trainer.max_epochs": COUNT,

@@ -56,7 +56,8 @@ def record_start(config: DictConfig, folder: RunFolder, dataset: ImageDataset, m
 def lasting(config: DictConfig) -> str:
     """Return the resolved config as YAML, but for what may differ between a run and its continuation."""
     kept: Any = OmegaConf.to_container(config, resolve=True)
-    del kept["resume"], kept["logger"], kept["cache"], kept["trainer"]["progress"], kept["data"]["workers"]
+    del kept["resume"], kept["logger"], kept["trainer"]["progress"], kept["data"]["workers"]
+    kept["cache"] = {"top_k": kept["cache"]["top_k"]}  # all else of it changes no figure
     return OmegaConf.to_yaml(kept)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from omegaconf import DictConfig, open_dict
 
 from ktlight.cache.store import LogitStore
+from ktlight.cache.upkeep import describe, problems, sweep
 from ktlight.config.model_source import model_node
 from ktlight.data.datamodule import ImageDataModule
-from ktlight.errors import UserError, nearest
+from ktlight.errors import UserError
 from ktlight.models.zoo import cache_directory
 from ktlight.report.folder import RunFolder
 from ktlight.report.store import print_entries
@@ -18,8 +19,6 @@ from ktlight.tasks.caching import OutputCache
 from ktlight.tasks.pretrain import trained_classifier
 
 logger = logging.getLogger(__name__)
-
-ACTIONS = ("fill", "list", "verify", "prune")
 
 
 def run_cache(config: DictConfig) -> dict[str, Any]:
@@ -31,15 +30,13 @@ def run_cache(config: DictConfig) -> dict[str, Any]:
     folder = open_folder(config)
     store = LogitStore(cache_directory() / "logits", config.cache.max_gb)
     action = config.cache.action
-    if action not in ACTIONS:
-        raise UserError(f"unknown cache.action '{action}'.{nearest(action, ACTIONS)} There are: {', '.join(ACTIONS)}.")
     if action == "fill":
         fill(config, folder)
     elif action == "verify":
         verify(store)
     elif action == "prune":
         prune(store)
-    print_entries(store.describe(), store.root)
+    print_entries(describe(store), store.root)
     results = {"task": "cache", "action": action, "entries": len(store.entries()), "bytes": store.size()}
     folder.write_results(results)
     return results
@@ -79,7 +76,7 @@ def verify(store: LogitStore) -> None:
     Raises:
         UserError: There are any.
     """
-    damaged = [str(problem) for problem in store.problems()]
+    damaged = [str(problem) for problem in problems(store)]
     if damaged:
         raise UserError(
             "\n  ".join([f"{len(damaged)} damaged entries; they are computed anew when a run needs them:", *damaged])
@@ -91,5 +88,5 @@ def prune(store: LogitStore) -> None:
     """Delete what is of no use, then what was used least recently until the store is within ``cache.max_gb``."""
     if store.max_bytes is None:
         raise UserError("cache.action=prune needs to know how much may stay: cache.max_gb=10")
-    store.sweep()
+    sweep(store)
     store.prune(store.max_bytes)

@@ -22,7 +22,7 @@ from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
 from ktlight.models.zoo import cache_directory
-from ktlight.tasks.training import build_trainer
+from ktlight.tasks.training import build_trainer, shows_progress
 from ktlight.types import Batch, LogitSource
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class OutputCache:
             raise UserError(f"unknown cache.mode '{self.mode}': choose one of {', '.join(MODES)}")
         self.store = LogitStore(cache_directory() / "logits", config.cache.max_gb)
         self.top_k: int | None = config.cache.top_k
-        self.progress: bool = config.trainer.progress
+        self.progress = shows_progress(config.trainer)
         trainer = build_trainer(config.trainer)
         device = trainer.strategy.root_device
         self.device = Device(device, trainer.precision_plugin.forward_context, f"{device.type} {trainer.precision}")
@@ -192,7 +192,10 @@ class OutputCache:
         if stored is None:
             self.store.write(key, shape, lambda start: self._blocks(wanted, view, start))
             stored = self.store.open(key)
-        assert stored is not None
+        if stored is None:
+            raise UserError(
+                f"another run deleted {self.store.folder(key)} to make room for its own: raise cache.max_gb"
+            )
         return stored
 
     def _blocks(self, wanted: Outputs, view: OrderedView, start: int) -> Iterator[Tensor]:
@@ -215,9 +218,9 @@ class OutputCache:
         Raises:
             Unrepeatable: They are not.
         """
-        rows = wanted.views[0].rows
-        companies = (rows[: 2 * PROBE], np.concatenate([rows[:PROBE], rows[2 * PROBE : 3 * PROBE]]))
-        batches = [next(iter(replace(wanted.views[0], rows=some, workers=0).batches())) for some in companies]
+        view = replace(wanted.views[0], batch_size=2 * PROBE, workers=0)
+        companies = (view.rows[: 2 * PROBE], np.concatenate([view.rows[:PROBE], view.rows[2 * PROBE : 3 * PROBE]]))
+        batches = [next(iter(replace(view, rows=rows).batches())) for rows in companies]
         first, second = (self._answer(wanted, batch)[:PROBE] for batch in batches)
         if not (first - second).abs().max() <= SAME * torch.finfo(first.dtype).eps * first.abs().max():
             raise Unrepeatable(

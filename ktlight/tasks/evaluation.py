@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from lightning import LightningDataModule, LightningModule
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.metrics.predictions import Predictions
 from ktlight.models.classifier import Classifier
+from ktlight.models.sources import LiveSource
 from ktlight.tasks.caching import OutputCache
 from ktlight.tasks.training import build_trainer
 from ktlight.types import Batch
@@ -44,7 +46,8 @@ class Evaluation(LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect a batch."""
-        logits_KBC = torch.stack([model(batch["image"]).float() for model in self.models.values()])
+        sources = [LiveSource(name, cast(Classifier, model)) for name, model in self.models.items()]
+        logits_KBC = torch.stack([source.logits(batch).float() for source in sources])
         self.predictions.update(logits_KBC, batch["label"], batch["index"])
 
     def on_test_epoch_end(self) -> None:
@@ -75,6 +78,7 @@ def frozen_answers(
     if len(logits) < len(models):
         return answers(config, models, data)
     predictions = Predictions()
+    predictions.sync_on_compute = False  # every process has read all of them
     predictions.update(torch.stack(logits), torch.from_numpy(data.dataset.val.labels), torch.from_numpy(images.rows))
     return _answers(models, predictions.compute())
 
