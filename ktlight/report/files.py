@@ -13,14 +13,13 @@ TRIAL = bytes(2**16)
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path`` and rename it there when it is complete.
 
-    A killed process leaves the old file; a failed write (a full disk) leaves the old file and nothing else.
+    A killed process leaves the old file; a failed write (a full disk) leaves the old file and nothing else. Nothing waits
+    for the disk itself: that would take most of an epoch where the checkpoint is large and the data set small.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         error.filename = error.filename or path  # a write through an open file does not know its name
