@@ -13,8 +13,8 @@ TRIAL = bytes(2**16)
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path`` and rename it there when it is complete.
 
-    A killed process leaves the old file; a failed write (a full disk) leaves the old file and nothing else. Nothing waits
-    for the disk itself: that would take most of an epoch where the checkpoint is large and the data set small.
+    A killed process leaves the old file; a failed write (a full disk) leaves the old file and nothing else. It does not
+    wait for the disk itself: that would take most of an epoch where the checkpoint is large and the data set small.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
