@@ -1,1 +1,5 @@
-"""Benchmarks: `python -m bench.step`, `bench.runs`, `bench.store`, `bench.input`, `bench.startup`; see docs/performance.md."""
+"""Benchmarks, one a module: `python -m bench.step`; also runs, store, input, startup. See docs/performance.md."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does

@@ -25,7 +25,7 @@ def per_sample_step(student: Classifier, initial: Classifier, teacher: Classifie
     student.train()
 
     def step(images: Tensor, labels: Tensor) -> None:
-        with context():  # type: ignore[attr-defined]
+        with context():
             with torch.no_grad():
                 taught_BC, kept_BC = teacher(images).softmax(1), initial(images).softmax(1)
             student_BC = student(images).softmax(1)
@@ -47,17 +47,22 @@ def per_sample_step(student: Classifier, initial: Classifier, teacher: Classifie
     return step
 
 
-def timm_step(student: nn.Module, teacher: nn.Module, context: Context) -> Step:
-    """Return a step of timm's training loop with its task of logit distillation, on normalised images."""
+def timm_task(student: nn.Module, teacher: nn.Module) -> tuple[LogitDistillationTask, torch.optim.Optimizer]:
+    """Return timm's task of plain distillation, ready to train, and the optimiser that timm makes for it."""
     task = LogitDistillationTask(
         student, teacher, criterion=nn.CrossEntropyLoss(), distill_loss_weight=1.0, task_loss_weight=0.0,
         device=next(student.parameters()).device, verbose=False,
     )  # fmt: skip
-    optimizer = create_optimizer_v2(student, opt="momentum", lr=1e-4, momentum=0.9, weight_decay=1e-4)
     task.train()
+    return task, create_optimizer_v2(student, opt="momentum", lr=1e-4, momentum=0.9, weight_decay=1e-4)
+
+
+def timm_step(student: nn.Module, teacher: nn.Module, context: Context) -> Step:
+    """Return a step of timm's training loop with its task of logit distillation, on normalised images."""
+    task, optimizer = timm_task(student, teacher)
 
     def step(images: Tensor, labels: Tensor) -> None:
-        with context():  # type: ignore[attr-defined]
+        with context():
             loss = task(images, labels)["loss"]
         loss.backward()
         optimizer.step()

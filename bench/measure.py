@@ -63,21 +63,22 @@ class Timings:
         return Row(name, milliseconds, ratio, target, met, " + ".join(against), note)
 
 
-def take_turns(variants: Mapping[str, Callable[[], float]], seconds: float) -> Timings:
-    """Run the variants in turn, A B C A B C ..., after one round that does not count.
-
-    Args:
-        variants: Each runs once and returns the seconds that count.
-        seconds: No new round starts after this time; at least three rounds count.
-    """
-    for run in variants.values():
-        run()
+def take_turns(variants: Mapping[str, Callable[[], float]], seconds: float, least: int = LEAST_ROUNDS) -> Timings:
+    """Run the variants in turn, A B C A B C ..., until the time is up and at least ``least`` rounds are done."""
     times: dict[str, list[float]] = {name: [] for name in variants}
     started = time.perf_counter()
-    while time.perf_counter() - started < seconds or len(next(iter(times.values()))) < LEAST_ROUNDS:
+    while time.perf_counter() - started < seconds or len(next(iter(times.values()))) < least:
         for name, run in variants.items():
             times[name].append(run())
     return Timings(times)
+
+
+def warmed_up(variants: Mapping[str, Callable[[], float]], options: argparse.Namespace) -> Timings:
+    """Run the variants in turn as the options say, after one round that does not count; ``--quick``: only one."""
+    if options.quick:
+        return take_turns(variants, 0, least=1)
+    take_turns(variants, 0, least=1)
+    return take_turns(variants, options.seconds)
 
 
 def timed(run: Callable[[], object]) -> Callable[[], float]:

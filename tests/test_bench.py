@@ -1,0 +1,39 @@
+"""Every benchmark runs in its smallest setting and leaves an object of the promised form; no time is judged."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench import input, measure, runs, startup, step, store
+
+BENCHMARKS = (step, runs, store, input, startup)
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda module: module.__name__)
+def test_rows(benchmark, tmp_path: Path):
+    threads = torch.get_num_threads()
+    benchmark.main(["--quick", "--json", str(tmp_path / "rows.json")])
+    torch.set_num_threads(threads)
+    outcome = json.loads((tmp_path / "rows.json").read_text())
+    assert outcome["machine"]
+    for row in outcome["rows"]:
+        assert {"name", "milliseconds", "ratio", "target", "met"} <= set(row)
+        assert (row["target"] is None) == (row["met"] is None)
+        assert row["milliseconds"] is not None or row["note"]
+    assert any(row["target"] for row in outcome["rows"])
+
+
+def test_ratio_is_taken_within_each_round():
+    # the machine is three times slower in the second round; the ratio stays
+    times = measure.Timings({"ours": [1.0, 3.0, 1.0], "one": [1.0, 3.0, 1.0], "other": [1.0, 3.0, 1.0]})
+    row = times.row("ours", "one", "other", at_most=0.5)
+    assert (row.milliseconds, row.ratio, row.target, row.met) == (1000, 0.5, "<= 0.5", True)
+    assert times.row("ours", "one", at_least=1.3).met is False
+
+
+def test_json_is_printed(capsys: pytest.CaptureFixture[str]):
+    options = measure.arguments("", seconds=0).parse_args(["--json"])
+    measure.finish(options, "title", [measure.Row("floor", 1.0)])
+    assert json.loads(capsys.readouterr().out)["rows"][0]["name"] == "floor"
