@@ -92,7 +92,7 @@ def test_method_composes_with_routers_and_restraints(method: str, composed: Call
 @pytest.mark.parametrize("choice", OPTIMIZERS)
 def test_optimizer(choice: str, composed: Callable[..., DictConfig]) -> None:
     config = composed(f"optim={choice}")
-    made = optimization(config.optim)
+    made = optimization(config.optim, tiny.classifier())
     optimizer = made.optimizer(params=tiny.classifier().parameters(), lr=made.lr)
     assert optimizer.defaults["lr"] == config.optim.lr
     assert set(config.optim.optimizer) - {"_target_"} <= set(optimizer.defaults)
@@ -113,7 +113,7 @@ def test_trainer(choice: str, composed: Callable[..., DictConfig]) -> None:
 
 def test_pretraining(composed: Callable[..., DictConfig]) -> None:
     options = composed("task=pretrain").pretrain
-    assert optimization(options.optim).decay == "cosine"
+    assert optimization(options.optim, tiny.classifier()).decay == "cosine"
 
 
 def test_callbacks_of_the_sweep() -> None:

@@ -48,6 +48,7 @@ NOT_NEGATIVE = Number(least=0)
 OPTIMIZATION = {
     "lr": NOT_NEGATIVE,
     "lr_batch": COUNT_OR_NULL,
+    "lr_parameters": Number(least=0, null=True, excluded=(0, inf)),
     "warmup_epochs": NOT_NEGATIVE,
     "optimizer.momentum": PART,
     "optimizer.weight_decay": NOT_NEGATIVE,
@@ -73,7 +74,6 @@ NUMBERS = {
     "restraint.tau": SHARE,
     "restraint.every": COUNT,
     "pretrain.epochs": COUNT,
-    "pretrain.lr_parameters": Number(least=0, null=True, excluded=(0, inf)),
     "pretrain.label_smoothing": SHARE,
     "pretrain.ema_decay": Number(least=0, most=1, null=True),
     "cache.top_k": COUNT_OR_NULL,

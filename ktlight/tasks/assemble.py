@@ -90,14 +90,16 @@ def data_module(
     )
 
 
-def optimization(options: DictConfig) -> Optimization:
-    """Return the optimiser and schedule of a config group like ``optim``."""
+def optimization(options: DictConfig, learner: Classifier) -> Optimization:
+    """Return the optimiser and schedule of a config group like ``optim``, for a network of the learner's size."""
     if options.decay not in ("constant", "cosine"):
         raise UserError(f"unknown optim.decay '{options.decay}': choose constant or cosine")
-    return Optimization(
+    size = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
+    plain = Optimization(
         optimizer=partial(make, options.optimizer),
         lr=options.lr,
         lr_batch=options.lr_batch,
         warmup_epochs=options.warmup_epochs,
         decay=options.decay,
     )
+    return plain.slowed(size, options.lr_parameters)

@@ -123,9 +123,7 @@ def pretrain(
             parameter.requires_grad_(name in head)
     data = data_module(config, dataset, [classifier])
     record_start(config, folder, dataset, {"start": classifier})
-    learning = sum(parameter.numel() for parameter in classifier.parameters() if parameter.requires_grad)
-    optimizer = optimization(options.optim).slowed(learning, options.lr_parameters)
-    method = Supervised([classifier], optimizer, options.label_smoothing)
+    method = Supervised([classifier], optimization(options.optim, classifier), options.label_smoothing)
     fit(
         config.trainer, method, data, folder,
         max_epochs=epochs,

@@ -168,7 +168,9 @@ def check_classes(dataset: ImageDataset, models: dict[str, Classifier]) -> None:
 
 def build_method(config: DictConfig, student: Classifier, teacher: Classifier) -> TransferMethod:
     """Return the method that ``method=`` names, and check that its router suits it."""
-    method: TransferMethod = make(config.method, networks=[student, teacher], optimization=optimization(config.optim))
+    method: TransferMethod = make(
+        config.method, networks=[student, teacher], optimization=optimization(config.optim, student)
+    )
     has_router = config.router._target_ is not None
     if method.routed and not has_router:
         raise UserError(f"method={config.method.name} learns from routed targets: give a router, e.g. router=teacher")
