@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import ktlight
-
 
 def config_directory() -> Path:
     """Return the absolute path of the folder ``conf``."""
-    package = Path(ktlight.__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     installed = package / "conf"
     return installed if installed.is_dir() else package.parent / "conf"
