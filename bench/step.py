@@ -98,7 +98,7 @@ class Steps:
             method = build_method(config, student, self.teacher)
             routers = sample_router(config, method, self.initial, self.data, OutputCache(config))
         else:
-            method = Supervised([student], optimization(config.optim))
+            method = Supervised([student], optimization(config.optim, student))
 
         def variant() -> float:
             clock = Clock()

@@ -235,6 +235,6 @@ def test_every_config_names_a_function_and_its_parameters():
         Augment(**config["augment"])
         assert config["name"] == file.stem
         assert config["hub_labels"] is (file.stem == "imagenet")
-        assert config["recipe"].keys() == {"epochs", "lr", "mcl_lr", "mcl_tau", "val_every"}
+        assert config["recipe"].keys() == {"epochs", "lr", "lr_parameters", "mcl_lr", "mcl_tau", "val_every"}
         assert {"max_images", "epochs", "lr"} <= config["pretrain"].keys()
         assert {"canvas", "fraction", "holdout", "views", "batch_size", "eval_batch_size", "workers"} <= config.keys()
