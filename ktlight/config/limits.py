@@ -96,6 +96,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(SWITCHES, (True, False)),
     "trainer.deterministic": (True, False, "warn"),
     "trainer.progress": (True, False, "auto"),
+    "data.evaluate_on": ("val", "holdout"),
     "optim.decay": ("constant", "cosine"),
     "pretrain.optim.decay": ("constant", "cosine"),
     "pretrain.init": ("scratch", "hub"),

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -39,6 +39,11 @@ class OrderedView:
     workers: int | None
 
     @property
+    def labels(self) -> IntArray:
+        """The labels of the rows."""
+        return self.reader.table.labels[self.rows]
+
+    @property
     def repeatable(self) -> bool:
         """Whether a row gives the same pixels every time."""
         return self.reader.table.repeatable
@@ -71,6 +76,8 @@ class ImageDataModule(LightningDataModule):
         workers: Decoding processes; ``None``: 0 for a split kept in memory, else one per core, at most 8.
         seed: Of the epochs' order and of the views.
         holdout: Share of the training rows to keep apart (stratified), for :meth:`holdout_dataloader`.
+        evaluate_on: What the figures are measured on: ``val``, or ``holdout``, the training rows kept apart, to choose
+            options without a look at the validation split.
 
     Raises:
         UserError: A number is out of its range.
@@ -89,6 +96,7 @@ class ImageDataModule(LightningDataModule):
         workers: int | None,
         seed: int,
         holdout: float = 0.0,
+        evaluate_on: Literal["val", "holdout"] = "val",
     ) -> None:
         super().__init__()
         counts = {"canvas": canvas, "batch_size": batch_size, "eval_batch_size": eval_batch_size}
@@ -106,6 +114,9 @@ class ImageDataModule(LightningDataModule):
         self.workers = workers
         self.seed = seed
         self.train_rows, self.holdout_rows = _divide(dataset.train, fraction, holdout)
+        self.evaluate_on = evaluate_on
+        if evaluate_on == "holdout":
+            self._check_holdout()
 
     @property
     def num_train(self) -> int:
@@ -114,8 +125,8 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def num_eval(self) -> int:
-        """Number of images of the validation split."""
-        return len(self.dataset.val)
+        """Number of images that the figures are measured on."""
+        return len(self.holdout_rows if self.evaluate_on == "holdout" else self.dataset.val)
 
     def steps_per_epoch(self, world_size: int) -> int:
         """Return the number of batches that each of ``world_size`` processes takes in an epoch."""
@@ -131,17 +142,17 @@ class ImageDataModule(LightningDataModule):
         return batch_loader(reader, batches, self.workers)
 
     def val_dataloader(self) -> BatchLoader:
-        """Return the loader of the plain validation images."""
-        return batch_loader(self._val_reader, self._plain_batches(np.arange(self.num_eval)), self.workers)
+        """Return the loader of the plain images that the figures are measured on."""
+        images = self.ordered_test_images()
+        return batch_loader(images.reader, self._plain_batches(images.rows), self.workers)
 
     def test_dataloader(self) -> BatchLoader:
-        """Return the loader of the plain validation images."""
+        """Return the same loader as in validation."""
         return self.val_dataloader()
 
     def holdout_dataloader(self) -> BatchLoader:
         """Return the loader of the plain training images that were kept apart."""
-        if not len(self.holdout_rows):
-            raise UserError("No training images are held out: set data.holdout to a share of them, for example 0.1.")
+        self._check_holdout()
         return batch_loader(self._holdout_reader, self._plain_batches(self.holdout_rows), self.workers)
 
     @cached_property
@@ -154,7 +165,7 @@ class ImageDataModule(LightningDataModule):
 
     @cached_property
     def _val_reader(self) -> BatchReader:
-        return self._reader(self.dataset.val, np.arange(self.num_eval), Augment("none"))
+        return self._reader(self.dataset.val, np.arange(len(self.dataset.val)), Augment("none"))
 
     def _reader(self, table: ImageTable, rows: IntArray, augment: Augment) -> BatchReader:
         reader = BatchReader(table, rows, self.canvas, augment, self.seed)
@@ -177,10 +188,23 @@ class ImageDataModule(LightningDataModule):
         return OrderedView(self._train_reader, self.train_rows, view, transform, self.eval_batch_size, self.workers)
 
     def ordered_test_images(self) -> OrderedView:
-        """Return the plain images of the validation split, in order."""
+        """Return the plain images that the figures are measured on, in order."""
+        if self.evaluate_on == "holdout":
+            return self.ordered_holdout_images()
+        return self._plain_images(self._val_reader)
+
+    def ordered_holdout_images(self) -> OrderedView:
+        """Return the plain training images that were kept apart, in order."""
+        self._check_holdout()
+        return self._plain_images(self._holdout_reader)
+
+    def _plain_images(self, reader: BatchReader) -> OrderedView:
         transform = f"canvas={self.canvas}"
-        rows = np.arange(self.num_eval)
-        return OrderedView(self._val_reader, rows, PLAIN_VIEW, transform, self.eval_batch_size, self.workers)
+        return OrderedView(reader, reader.rows, PLAIN_VIEW, transform, self.eval_batch_size, self.workers)
+
+    def _check_holdout(self) -> None:
+        if not len(self.holdout_rows):
+            raise UserError("No training images are held out: set data.holdout to a share of them, for example 0.1.")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move a batch, but leave its indices here: what looks rows up in memory need not wait for the device then."""

@@ -26,7 +26,7 @@ from ktlight.models.network import (
     training_size,
 )
 from ktlight.models.spec import ModelConfig
-from ktlight.models.zoo import Zoo
+from ktlight.models.zoo import TrainingShare, Zoo
 
 
 class MissingWeights(UserError):  # noqa: N818  (what is missing, not what failed: the task may go and make them)
@@ -38,7 +38,7 @@ def build_classifier(
     *,
     num_classes: int,
     dataset_identity: str,
-    fraction: float,
+    share: TrainingShare,
     zoo: Zoo,
     hub_labels: bool = False,
 ) -> Classifier:
@@ -50,7 +50,7 @@ def build_classifier(
         config: Which model, and where its weights are.
         num_classes: Number of classes of the data.
         dataset_identity: Identity of the data, see :class:`Zoo`.
-        fraction: Share of the training split in use, see :meth:`Zoo.find`.
+        share: Part of the training split in use, see :meth:`Zoo.find`.
         zoo: Models trained earlier.
         hub_labels: Whether the data's labels are those of ImageNet-1k in the standard order, as on the Hub.
 
@@ -60,7 +60,7 @@ def build_classifier(
     """
     if config.checkpoint:
         network = load_network(config, config.checkpoint)
-    elif folder := zoo.find(config, dataset_identity, fraction):
+    elif folder := zoo.find(config, dataset_identity, share):
         network = _load_entry(config, folder)
     elif hub_labels and recorded_config(config.architecture).has_weights:
         network = load_network(config)

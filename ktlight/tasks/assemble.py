@@ -87,6 +87,7 @@ def data_module(
         workers=options.workers,
         seed=config.seed,
         holdout=max(holdout, options.holdout),
+        evaluate_on=options.evaluate_on,
     )
 
 

@@ -79,7 +79,7 @@ def frozen_answers(
         return answers(config, models, data)
     predictions = Predictions()
     predictions.sync_on_compute = False  # every process has read all of them
-    predictions.update(torch.stack(logits), torch.from_numpy(data.dataset.val.labels), torch.from_numpy(images.rows))
+    predictions.update(torch.stack(logits), torch.from_numpy(images.labels), torch.from_numpy(images.rows))
     return _answers(models, predictions.compute())
 
 

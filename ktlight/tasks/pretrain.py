@@ -16,7 +16,7 @@ from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.models.spec import ModelConfig
 from ktlight.models.starting import head_parameters, starting_classifier
-from ktlight.models.zoo import Zoo
+from ktlight.models.zoo import TrainingShare, Zoo
 from ktlight.report.files import check_writable
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import accuracy
@@ -64,7 +64,7 @@ def trained_classifier(config: DictConfig, role: str, dataset: ImageDataset, fol
             model,
             num_classes=dataset.num_classes,
             dataset_identity=dataset.identity,
-            fraction=config.data.fraction,
+            share=training_share(config),
             zoo=zoo,
             hub_labels=config.data.hub_labels,
         )
@@ -72,7 +72,9 @@ def trained_classifier(config: DictConfig, role: str, dataset: ImageDataset, fol
     try:
         return build()
     except MissingWeights:
-        images = round(len(dataset.train.labels) * config.data.fraction) if dataset.train else 0
+        images = (
+            round(len(dataset.train.labels) * config.data.fraction * (1 - config.data.holdout)) if dataset.train else 0
+        )
         if not 0 < images <= config.data.pretrain.max_images:
             raise
         logger.info(
@@ -151,11 +153,16 @@ def pretrain(
         )
         export_classifier(classifier, folder.path / "student", record=record, class_names=dataset.class_names)
         Zoo().save(
-            classifier, model, dataset.identity, config.data.fraction, record=record, class_names=dataset.class_names
+            classifier, model, dataset.identity, training_share(config), record=record, class_names=dataset.class_names
         )
         folder.write_results(results)
     wait_for_all()
     return results
+
+
+def training_share(config: DictConfig) -> TrainingShare:
+    """Return which part of the training split the models of a run learn from."""
+    return TrainingShare(config.data.fraction, config.data.holdout)
 
 
 def model_config(group: DictConfig) -> ModelConfig:

@@ -7,12 +7,18 @@ from ktlight.errors import UserError
 from ktlight.models.build import MissingWeights, build_classifier, load_network
 from ktlight.models.export import export_classifier
 from ktlight.models.spec import ModelConfig
+from ktlight.models.zoo import TrainingShare
 from tests.models.conftest import images
 
 
-def build(config, zoo, num_classes=10, fraction=1.0, **options):
+def build(config, zoo, num_classes=10, fraction=1.0, holdout=0.0, **options):
     return build_classifier(
-        config, num_classes=num_classes, dataset_identity="data", fraction=fraction, zoo=zoo, **options
+        config,
+        num_classes=num_classes,
+        dataset_identity="data",
+        share=TrainingShare(fraction, holdout),
+        zoo=zoo,
+        **options,
     ).eval()
 
 
@@ -28,7 +34,7 @@ def test_weights_are_never_random(zoo):
 def test_the_zoo_serves_with_the_recorded_preprocessing(zoo, make):
     config = ModelConfig("v", "test_vit", kwargs={"depth": 1})
     trained = make("test_vit", kwargs={"depth": 1})
-    zoo.save(trained, config, "data", 1.0, record={})
+    zoo.save(trained, config, "data", TrainingShare(), record={})
     found = build(config, zoo, fraction=0.1)
     assert (found.name, found.architecture, found.num_classes) == ("v", "test_vit", 10)
     assert found.weights_hash() == trained.weights_hash()
@@ -36,7 +42,7 @@ def test_the_zoo_serves_with_the_recorded_preprocessing(zoo, make):
 
 
 def test_an_explicit_checkpoint_comes_before_the_zoo(zoo, make, tmp_path):
-    zoo.save(make(), ModelConfig("r", "test_resnet"), "data", 1.0, record={})
+    zoo.save(make(), ModelConfig("r", "test_resnet"), "data", TrainingShare(), record={})
     other = make()
     with torch.no_grad():
         other.network.fc.bias += 1

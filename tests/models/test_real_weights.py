@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional as transforms
 from ktlight.models.build import build_classifier
 from ktlight.models.classifier import Classifier
 from ktlight.models.spec import ModelConfig
+from ktlight.models.zoo import TrainingShare
 from tests.models.conftest import SHARED
 
 WEIGHTS = SHARED / "zoo" / "imagenet"
@@ -33,7 +34,7 @@ def samples() -> tuple[list[bytes], Tensor]:
 
 def load(name: str, zoo) -> Classifier:
     config = ModelConfig(name, name, checkpoint=str(WEIGHTS / f"{name}.safetensors"))
-    classifier = build_classifier(config, num_classes=1000, dataset_identity="imagenet", fraction=1.0, zoo=zoo)
+    classifier = build_classifier(config, num_classes=1000, dataset_identity="imagenet", share=TrainingShare(), zoo=zoo)
     return classifier.eval().to(memory_format=torch.channels_last)
 
 

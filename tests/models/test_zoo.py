@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktlight.models.spec import ModelConfig
-from ktlight.models.zoo import Zoo, cache_directory
+from ktlight.models.zoo import TrainingShare, Zoo, cache_directory
 
 configs = st.builds(
     ModelConfig,
@@ -15,7 +15,9 @@ configs = st.builds(
     kwargs=st.sampled_from([{}, {"depth": 1}, {"depth": 2}, {"depth": 1, "patch_size": 8}]),
 )
 entries = st.tuples(
-    configs, st.sampled_from(["data1", "data2"]), st.sampled_from([0.1, 0.5, 1.0, 0.1234567, 0.1234568])
+    configs,
+    st.sampled_from(["data1", "data2"]),
+    st.builds(TrainingShare, st.sampled_from([0.1, 1.0, 0.1234567, 0.1234568]), st.sampled_from([0.0, 0.1])),
 )
 
 
@@ -29,19 +31,29 @@ def test_neither_name_nor_checkpoint_nor_order_of_arguments_matters():
     zoo = Zoo(Path("zoo"))
     a = ModelConfig("vit_b", "vit_base_patch16_224", "a.safetensors", kwargs={"depth": 1, "patch_size": 8})
     b = ModelConfig("vit_base_patch16_224", "vit_base_patch16_224", kwargs={"patch_size": 8, "depth": 1})
-    assert zoo.folder(a, "data", 1) == zoo.folder(b, "data", 1.0)
+    assert zoo.folder(a, "data", TrainingShare(1)) == zoo.folder(b, "data", TrainingShare(1.0))
 
 
 @pytest.mark.parametrize(
     ("trained_on", "wanted", "found"),
-    [((1.0, 0.1), 0.1, 1.0), ((0.1, 0.5), 0.1, 0.1), ((0.5,), 0.1, None), ((0.1,), 1.0, None), ((), 1.0, None)],
+    [
+        (((1,), (0.1,)), (0.1,), (1,)),
+        (((0.1,), (0.5,)), (0.1,), (0.1,)),
+        (((0.5,),), (0.1,), None),
+        (((0.1,),), (1,), None),
+        ((), (1,), None),
+        (((1,), (1, 0.1)), (1, 0.1), (1, 0.1)),
+        (((1,),), (1, 0.1), None),
+        (((1, 0.1),), (1,), None),
+    ],
 )
 def test_the_whole_split_is_preferred_and_other_shares_never_serve(zoo, make, trained_on, wanted, found):
     config = ModelConfig("test_resnet", "test_resnet")
-    for fraction in trained_on:
-        zoo.save(make(), config, "data", fraction, record={"fraction": fraction})
+    for share in trained_on:
+        zoo.save(make(), config, "data", TrainingShare(*share), record={"share": share})
+    wanted = TrainingShare(*wanted)
     folder = zoo.find(config, "data", wanted)
-    assert folder == (found and zoo.folder(config, "data", found))
+    assert folder == (found and zoo.folder(config, "data", TrainingShare(*found)))
     assert zoo.find(config, "other data", wanted) is None
     assert zoo.find(ModelConfig("test_resnet", "test_resnet", img_size=64), "data", wanted) is None
 
