@@ -83,7 +83,7 @@ def test_method_composes_with_routers_and_restraints(method: str, composed: Call
             rule = make(config.router)
             sources = rule.candidates([LiveSource("student", student), LiveSource("teacher", teacher)])
             logits_MBC = torch.stack([source.logits(batch) for source in sources])
-            source_B, target_BC = rule(logits_MBC, batch["label"], student(batch["image"]).detach())
+            source_B, target_BC = rule(logits_MBC, batch, student(batch["image"]).detach())
             batch |= {"source": source_B, "target": target_BC}
         loss = sum(built.terms([network(batch["image"]) for network in built.networks], batch).values())
         assert torch.isfinite(loss)

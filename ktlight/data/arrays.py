@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ktlight.data.dataset import ImageDataset, content_fingerprint, numbered_classes
-from ktlight.data.randomness import IntArray
 from ktlight.errors import UserError
+from ktlight.functional.randomness import IntArray
 
 
 class TensorTable:

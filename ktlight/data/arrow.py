@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ktlight.data.dataset import ImageDataset, content_fingerprint, numbered_classes
 from ktlight.data.geometry import decode
-from ktlight.data.randomness import IntArray
 from ktlight.errors import UserError, nearest
+from ktlight.functional.randomness import IntArray
 
 if TYPE_CHECKING:
     import datasets

@@ -10,8 +10,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from ktlight.data.geometry import resize
-from ktlight.data.randomness import VIEW_STREAM, IntArray, random_uniform
 from ktlight.errors import UserError, nearest
+from ktlight.functional.randomness import VIEW_STREAM, IntArray, random_uniform
 
 KINDS = ("none", "pad_crop", "resized_crop")
 CROP_ATTEMPTS = 10

@@ -11,11 +11,11 @@ from lightning.pytorch import LightningDataModule
 
 from ktlight.data.augment import Augment
 from ktlight.data.dataset import ImageDataset, ImageTable
-from ktlight.data.randomness import IntArray
 from ktlight.data.reader import BatchLoader, BatchReader, batch_loader
 from ktlight.data.samplers import PLAIN_VIEW, OrderedBatches, TrainBatches, train_steps
 from ktlight.data.subset import stratified_subset
 from ktlight.errors import UserError
+from ktlight.functional.randomness import IntArray
 
 
 @dataclass(frozen=True)

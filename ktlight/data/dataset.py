@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from ktlight.data.randomness import SAMPLE_STREAM, IntArray, random_order
 from ktlight.errors import UserError
+from ktlight.functional.randomness import SAMPLE_STREAM, IntArray, random_order
 
 FINGERPRINT_BYTES = 2**28
 NATIVE_SIZE_IMAGES = 16

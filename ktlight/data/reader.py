@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader, Dataset
 from ktlight.data.augment import Augment, Pixels, pad_crop, resized_crop, view_uniforms
 from ktlight.data.dataset import ImageTable
 from ktlight.data.geometry import to_canvas
-from ktlight.data.randomness import IntArray
 from ktlight.data.samplers import PLAIN_VIEW, BatchRequest, OrderedBatches, TrainBatches
 from ktlight.errors import UserError
+from ktlight.functional.randomness import IntArray
 from ktlight.types import Batch
 
 MEMORY_BUDGET = 2**30

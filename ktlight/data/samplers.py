@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-from ktlight.data.randomness import IntArray, random_order
 from ktlight.errors import UserError
+from ktlight.functional.randomness import IntArray, random_order
 
 PLAIN_VIEW = -1
 

@@ -17,8 +17,8 @@ that is held out (``data.holdout``) is the same draw, from the labels of the row
 
 import numpy as np
 
-from ktlight.data.randomness import IntArray
 from ktlight.errors import UserError
+from ktlight.functional.randomness import IntArray
 
 PAPER_RANDOM_STATE = 1234
 

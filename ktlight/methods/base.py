@@ -56,6 +56,10 @@ class TransferMethod(LightningModule, ABC):
             batch: The batch, with ``source`` and ``target`` where a router ran.
         """
 
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the loss terms of one batch, the forward passes of the networks included."""
+        return self.terms([network(batch["image"]) for network in self.networks], batch)
+
     def on_train_start(self) -> None:
         """Train, in whatever mode the networks came; parts with nothing to learn keep their BatchNorm statistics."""
         self.train()
@@ -66,7 +70,7 @@ class TransferMethod(LightningModule, ABC):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the summed loss of one batch and log its terms."""
-        terms = self.terms([network(batch["image"]) for network in self.networks], batch)
+        terms = self.losses(batch)
         loss = torch.stack(list(terms.values())).sum()
         # Remembered on the device: asking for the value at every step would stall it.
         self.first_bad_step = torch.where(

@@ -50,7 +50,7 @@ class SampleRouter(Callback):
         with trainer.precision_plugin.forward_context():
             logits_MBC = torch.stack([source.logits(batch) for source in self.sources]).float()
             student_BC = current_logits(pl_module, batch).float() if self.rule.needs_student else None
-        source_B, target_BC = self.rule(logits_MBC, batch["label"], student_BC)
+        source_B, target_BC = self.rule(logits_MBC, batch, student_BC)
         batch["source"], batch["target"] = source_B, target_BC
         self.count(logits_MBC, batch["label"], source_B)
 

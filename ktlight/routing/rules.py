@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ktlight.errors import UserError
 from ktlight.functional import flip_sources, leave_out_negative, most_confident, select_target
-from ktlight.types import LogitSource
+from ktlight.types import Batch, LogitSource
 
 
 class Routing(NamedTuple):
@@ -31,16 +31,21 @@ class RoutingRule(Protocol):
 
     needs_student: bool
     """Whether the rule looks at the *current* student's logits, which costs one more forward pass."""
+    prepared_on: Literal["holdout", "training"] | None
+    """Plain images that `prepare` wants the candidates' logits of, before training starts."""
 
     def candidates(self, sources: Sequence[LogitSource]) -> list[LogitSource]:
         """Return the sources the rule chooses from; the others need not be computed."""
 
-    def __call__(self, logits_MBC: Tensor, labels_B: Tensor, student_BC: Tensor | None) -> Routing:
+    def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> None:
+        """Learn about the candidates from their logits on the images that `prepared_on` names."""
+
+    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Route a batch.
 
         Args:
             logits_MBC: Logits of the candidates.
-            labels_B: Labels.
+            batch: The batch, whose labels and indices a rule may use.
             student_BC: Logits of the current student, if the rule needs them.
         """
 
@@ -59,9 +64,9 @@ class Fixed:
             raise UserError(f"router.source={self.source}, but there are only sources 0 to {len(sources) - 1}")
         return [sources[self.source]]
 
-    def __call__(self, logits_MBC: Tensor, labels_B: Tensor, student_BC: Tensor | None) -> Routing:
+    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return the one candidate for every sample."""
-        return Routing(torch.zeros_like(labels_B), logits_MBC[0])
+        return Routing(torch.zeros_like(batch["label"]), logits_MBC[0])
 
 
 class MostConfident:
@@ -80,9 +85,9 @@ class MostConfident:
         """Return all sources."""
         return list(sources)
 
-    def __call__(self, logits_MBC: Tensor, labels_B: Tensor, student_BC: Tensor | None) -> Routing:
+    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return the argmax of confidence over the sources."""
-        source_B = most_confident(logits_MBC, labels_B if self.use_labels else None)
+        source_B = most_confident(logits_MBC, batch["label"] if self.use_labels else None)
         return Routing(source_B, select_target(logits_MBC, source_B))
 
 
@@ -105,10 +110,10 @@ class Flip:
         """Return the initial student and the teacher."""
         return _one_teacher(sources, "router=flip_*")
 
-    def __call__(self, logits_MBC: Tensor, labels_B: Tensor, student_BC: Tensor | None) -> Routing:
+    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return source 0 (initial student), 1 (teacher) or 2 (average) for every sample."""
         assert student_BC is not None
-        source_B = flip_sources(student_BC.argmax(1), logits_MBC[1].argmax(1), labels_B, self.neutral)
+        source_B = flip_sources(student_BC.argmax(1), logits_MBC[1].argmax(1), batch["label"], self.neutral)
         average_BC = (logits_MBC[1] + student_BC) / 2
         return Routing(source_B, select_target(torch.cat([logits_MBC, average_BC[None]]), source_B))
 
@@ -122,9 +127,9 @@ class NoNegativeFlips:
         """Return the initial student and the teacher."""
         return _one_teacher(sources, "router=no_negative_flips")
 
-    def __call__(self, logits_MBC: Tensor, labels_B: Tensor, student_BC: Tensor | None) -> Routing:
+    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return source 1, or -1 on negative flips."""
-        source_B = leave_out_negative(logits_MBC[0].argmax(1), logits_MBC[1].argmax(1), labels_B)
+        source_B = leave_out_negative(logits_MBC[0].argmax(1), logits_MBC[1].argmax(1), batch["label"])
         return Routing(source_B, logits_MBC[1])
 
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktlight.data.randomness import random_bits, random_order, random_uniform
+from ktlight.functional.randomness import random_bits, random_order, random_uniform
 
 
 def splitmix64(state: int) -> int:
