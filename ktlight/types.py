@@ -27,6 +27,8 @@ class Batch(TypedDict):
         label: ``int64 [B]``.
         index: Stable row number of each sample within its split, ``int64 [B]``.
         view: Number of the augmented view that every image of the batch shows; -1 for the plain image.
+        peer_images: The same samples in other views, one for each further network, where networks see views of their
+            own.
         source: Which source teaches each sample, ``int64 [B]``; -1 leaves the sample out. Written by the sample router.
         target: The logits each sample is taught with, ``float [B, C]``. Written by the sample router.
     """
@@ -35,6 +37,7 @@ class Batch(TypedDict):
     label: Tensor
     index: Tensor
     view: int
+    peer_images: NotRequired[list[Tensor]]
     source: NotRequired[Tensor]
     target: NotRequired[Tensor]
 

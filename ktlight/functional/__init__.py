@@ -26,6 +26,7 @@ from ktlight.functional.statistics import (
     top_classes,
 )
 from ktlight.functional.targets import (
+    bidirectional_teacher,
     general_target,
     general_weights,
     linear_target,
@@ -36,6 +37,7 @@ from ktlight.functional.targets import (
 )
 
 __all__ = [
+    "bidirectional_teacher",
     "class_counts",
     "class_entropy",
     "complementary_knowledge",

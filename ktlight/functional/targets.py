@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ktlight.functional.precision import full_precision
-from ktlight.functional.routing import most_confident, select_target
+from ktlight.functional.routing import log_odds, most_confident, select_target
 
 
 @torch.no_grad()
@@ -135,6 +135,23 @@ def general_target(logits_NBC: Tensor, weights_N: Tensor) -> Tensor:
     probability_BC = _combine(weights_N, full_precision(logits_NBC).softmax(-1))
     clipped_BC = probability_BC.clamp_min(torch.finfo(probability_BC.dtype).tiny)
     return clipped_BC.log().log_softmax(-1)
+
+
+@torch.no_grad()
+def bidirectional_teacher(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
+    """Return, per sample, the network with the largest probability of the label; ties go to the last network.
+
+    Of two networks a and b, a teaches where ``p_a[y] > p_b[y]``, else b: Jain, Karthik, Gandhi, "Simplifying Knowledge
+    Transfer in Pretrained Models" (TMLR 2025, arXiv 2510.22208).
+
+    Args:
+        logits_NBC: Logits of the networks, ``[N, B, C]``.
+        labels_B: True classes, ``int64 [B]``.
+
+    Returns:
+        The network that teaches each sample, ``int64 [B]``.
+    """
+    return len(logits_NBC) - 1 - log_odds(logits_NBC, labels_B).flip(0).argmax(0)
 
 
 _NEWTON_STEPS = 24

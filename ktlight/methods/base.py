@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
 from ktlight.errors import UserError
-from ktlight.methods.optimization import Optimization
+from ktlight.methods.optimization import Optimization, configure
 from ktlight.models.classifier import Classifier
 from ktlight.types import Batch
 
@@ -26,10 +26,12 @@ class TransferMethod(LightningModule, ABC):
 
     Args:
         networks: The student, then its peers if the method has any.
-        optimization: Optimiser and learning rate of all networks that learn.
+        optimization: Optimiser and learning rate of the student, and of its peers unless they are given their own.
 
     Attributes:
         learners: How many of the networks learn, counted from the student.
+        peer_optimizations: Optimiser and learning rate of each further network that learns.
+        heads: What learns beside the networks and is of no use after the training, such as projections of features.
     """
 
     first_bad_step: Tensor
@@ -37,12 +39,18 @@ class TransferMethod(LightningModule, ABC):
     """Share of the training samples that the method wants kept apart from training."""
     routed: bool = False
     """Whether the method learns from the targets that a sample router writes."""
+    needs_features: bool = False
+    """Whether the sample router is to write the sources' features too."""
+    own_views: bool = False
+    """Whether each network that learns sees an augmented view of its own."""
 
     def __init__(self, networks: Sequence[Classifier], optimization: Optimization) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
         self.learners = len(networks)
         self.optimization = optimization
+        self.peer_optimizations: Sequence[Optimization] = ()
+        self.heads = nn.ModuleList()
         classes = networks[0].num_classes
         self.accuracies = nn.ModuleList([MulticlassAccuracy(classes, average="micro") for _ in networks])
         self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
@@ -58,7 +66,8 @@ class TransferMethod(LightningModule, ABC):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the loss terms of one batch, the forward passes of the networks included."""
-        return self.terms([network(batch["image"]) for network in self.networks], batch)
+        images = [batch["image"], *(batch.get("peer_images") or [batch["image"]] * (len(self.networks) - 1))]
+        return self.terms([network(image) for network, image in zip(self.networks, images, strict=True)], batch)
 
     def on_train_start(self) -> None:
         """Train, in whatever mode the networks came; parts with nothing to learn keep their BatchNorm statistics."""
@@ -110,10 +119,19 @@ class TransferMethod(LightningModule, ABC):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser over everything that learns, and its schedule."""
-        return self.optimization.configure(self.networks.parameters(), self.trainer)
+        optimizations = [self.optimization, *(self.peer_optimizations or [self.optimization] * (self.learners - 1))]
+        parameters = [list(network.parameters()) for network in self.networks[: self.learners]]
+        parameters[0] += self.heads.parameters()
+        return configure(list(zip(optimizations, parameters, strict=True)), self.trainer)
 
     def _metrics(self) -> list[MulticlassAccuracy]:
         return cast(list[MulticlassAccuracy], list(self.accuracies))
+
+
+def check_peers(name: str, networks: Sequence[Classifier]) -> None:
+    """Raise `UserError` unless there are networks to learn from each other."""
+    if len(networks) < 2:
+        raise UserError(f"method={name} needs at least two networks: give a teacher beside the student")
 
 
 def _diverged(what: str) -> str:

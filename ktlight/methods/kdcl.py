@@ -17,7 +17,7 @@ from ktlight.functional import (
     naive_target,
     residual_correlation,
 )
-from ktlight.methods.base import TransferMethod
+from ktlight.methods.base import TransferMethod, check_peers
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
 from ktlight.types import Batch
@@ -42,6 +42,7 @@ class KDCL(TransferMethod):
         update_teacher: Whether the teachers learn too.
         holdout: Share of the training samples kept apart for ``general``, which weighs the networks by how their
             errors correlate there, anew every epoch.
+        own_views: Whether each network sees an augmented view of its own.
     """
 
     general_weights_N: Tensor
@@ -57,9 +58,9 @@ class KDCL(TransferMethod):
         temperature: float,
         update_teacher: bool,
         holdout: float,
+        own_views: bool,
     ) -> None:
-        if len(networks) < 2:
-            raise UserError("method=kdcl needs at least two networks: give a teacher beside the student")
+        check_peers(name, networks)
         if rule not in (*TARGET_RULES, "general"):
             raise UserError(f"unknown method.rule '{rule}': choose one of {', '.join(TARGET_RULES)}, general")
         if rule == "general" and not 0 < holdout < 1:
@@ -71,6 +72,7 @@ class KDCL(TransferMethod):
         self.name = name
         self.rule = rule
         self.weight = weight
+        self.own_views = own_views
         self.temperature = temperature
         self.holdout = holdout if rule == "general" else 0.0
         self.learners = len(networks) if update_teacher else 1

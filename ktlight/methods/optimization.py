@@ -1,10 +1,12 @@
 """How the weights are moved: the optimiser, its learning rate and the schedule of it."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
+import torch
 from lightning import Trainer
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch.nn import Parameter
@@ -31,15 +33,10 @@ class Optimization:
     warmup_epochs: float = 0
     decay: Literal["constant", "cosine"] = "constant"
 
-    def configure(self, parameters: Iterable[Parameter], trainer: Trainer) -> OptimizerLRSchedulerConfig:
-        """Make the optimiser and its per-step schedule for a trainer that has its data module attached."""
-        lr = self.scaled_lr(effective_batch(trainer))
+    def make(self, parameters: Iterable[Parameter], batch: int) -> Optimizer:
+        """Return the optimiser of the parameters that need a gradient, for an effective batch of ``batch`` samples."""
         trainable = [parameter for parameter in parameters if parameter.requires_grad]
-        optimizer = self.optimizer(params=trainable, lr=lr, **fused(trainable))
-        total = int(trainer.estimated_stepping_batches)
-        warmup = round(self.warmup_epochs * total / (trainer.max_epochs or 1))
-        schedule = LambdaLR(optimizer, lambda step: self.factor(step, warmup, total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return self.optimizer(params=trainable, lr=self.scaled_lr(batch), **fused(trainable))
 
     def slowed(self, parameters: int, reference: float | None) -> "Optimization":
         """Return the same with less of the learning rate for a network of many parameters.
@@ -64,6 +61,60 @@ class Optimization:
         if self.decay == "constant":
             return 1.0
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+class JointOptimizer(Optimizer):
+    """Steps several optimisers as one, for networks that learn together, each in its own way.
+
+    Its parameter groups are those of its parts, so that schedules and gradient clipping reach all of them.
+
+    Args:
+        parts: The optimisers.
+    """
+
+    def __init__(self, parts: Sequence[Optimizer]) -> None:
+        self.parts = list(parts)
+        super().__init__([group for part in self.parts for group in part.param_groups], {})
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Compute the gradients by ``closure``, then step every part."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self.parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of the parts."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the states of the parts."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+def configure(
+    learners: Sequence[tuple[Optimization, Iterable[Parameter]]], trainer: Trainer
+) -> OptimizerLRSchedulerConfig:
+    """Make one optimiser, with its per-step schedule, of how each network learns and of its parameters.
+
+    Args:
+        learners: For each network, its optimisation and its parameters; those that need no gradient are left out.
+        trainer: With its data module attached.
+    """
+    batch, total = effective_batch(trainer), int(trainer.estimated_stepping_batches)
+    optimizers = [optimization.make(parameters, batch) for optimization, parameters in learners]
+    optimizer = optimizers[0] if len(optimizers) == 1 else JointOptimizer(optimizers)
+    factors: list[Callable[[int], float]] = [
+        partial(how.factor, warmup=round(how.warmup_epochs * total / (trainer.max_epochs or 1)), total=total)
+        for (how, _), part in zip(learners, optimizers, strict=True)
+        for _ in part.param_groups
+    ]
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factors), "interval": "step"}}
 
 
 def effective_batch(trainer: Trainer) -> int:

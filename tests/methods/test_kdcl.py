@@ -18,7 +18,7 @@ RULES = ("naive", "linear", "minlogit", "general")
 
 def kdcl(rule: str = "naive", update_teacher: bool = True, **options: Any) -> KDCL:
     networks = [tiny.classifier(0), tiny.classifier(1, nn.BatchNorm1d(48))]
-    defaults = {"name": "kdcl", "weight": 1.0, "temperature": 2.0, "holdout": 0.25}
+    defaults = {"name": "kdcl", "weight": 1.0, "temperature": 2.0, "holdout": 0.25, "own_views": False}
     method = KDCL(networks, tiny.optimization(), rule=rule, update_teacher=update_teacher, **{**defaults, **options})  # type: ignore[arg-type]
     method.trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     return method.eval()  # so that one sample at a time gives what the batch gives
@@ -151,5 +151,5 @@ def test_one_network_alone_is_refused() -> None:
     with pytest.raises(UserError, match="at least two networks"):
         KDCL(
             [tiny.classifier()], tiny.optimization(), name="kdcl", rule="naive", weight=1.0, temperature=2.0,
-            update_teacher=True, holdout=0.1,
+            update_teacher=True, holdout=0.1, own_views=False,
         )  # fmt: skip

@@ -1,4 +1,6 @@
+import copy
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -6,7 +8,8 @@ import tiny
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from ktlight.methods.optimization import Optimization
+from ktlight.methods.mutual import MutualLearning
+from ktlight.methods.optimization import JointOptimizer, Optimization
 from ktlight.methods.supervised import Supervised
 
 
@@ -75,3 +78,47 @@ def test_a_large_network_learns_more_slowly_and_a_small_one_as_said():
     plain = Optimization(optimizer=torch.optim.AdamW, lr=3e-3)
     assert plain.slowed(10**6, 1e6).lr == plain.slowed(1000, 1e6).lr == plain.slowed(10**9, None).lr == 3e-3
     assert plain.slowed(4 * 10**6, 1e6).lr == pytest.approx(1.5e-3)
+
+
+def test_each_network_learns_with_an_optimiser_of_its_own() -> None:
+    """Joint training with separate losses is what each network would do alone, given the same targets."""
+    adam = partial(torch.optim.AdamW, weight_decay=0.1)
+
+    def states(number: int) -> dict[str, torch.Tensor]:
+        return {name: value.clone() for name, value in networks[number].state_dict().items()}
+
+    networks = [tiny.classifier(0), tiny.classifier(1)]
+    method = MutualLearning(
+        networks, tiny.optimization(lr=0.1), name="dml", weight=0.0, temperature=1.0, own_views=False
+    )
+    method.peer_optimizations = [tiny.optimization(adam, lr=0.01, warmup_epochs=1, decay="cosine")]
+    tiny.fit(method, max_epochs=2)
+    together = [states(0), states(1)]
+    networks = [tiny.classifier(0), tiny.classifier(1)]
+    tiny.fit(Supervised(networks[:1], tiny.optimization(lr=0.1)), max_epochs=2)
+    tiny.fit(Supervised(networks[1:], tiny.optimization(adam, lr=0.01, warmup_epochs=1, decay="cosine")), max_epochs=2)
+    torch.testing.assert_close(together, [states(0), states(1)])
+
+
+def test_a_joint_optimiser_goes_on_where_it_was() -> None:
+    def joint() -> tuple[list[torch.nn.Parameter], JointOptimizer]:
+        weights = [torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))]
+        return weights, JointOptimizer([torch.optim.SGD(weights[:1], 0.1, 0.9), torch.optim.AdamW(weights[1:], 0.1)])
+
+    def step(weights: list[torch.nn.Parameter], optimizer: JointOptimizer) -> None:
+        optimizer.zero_grad()
+        sum((weight**2).sum() for weight in weights).backward()  # type: ignore[union-attr]
+        optimizer.step()
+
+    weights, optimizer = joint()
+    for _ in range(2):
+        step(weights, optimizer)
+    others, other = joint()
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for mine, theirs in zip(others, weights, strict=True):
+        mine.data.copy_(theirs.data)
+    for group in (*optimizer.param_groups, *other.param_groups):
+        group["lr"] = 0.01  # as a schedule does
+    step(weights, optimizer)
+    step(others, other)
+    torch.testing.assert_close(others, weights, rtol=0, atol=0)

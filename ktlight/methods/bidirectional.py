@@ -1,0 +1,58 @@
+"""Bi-KD: per sample, the network that knows the label best teaches the others (Jain et al., TMLR 2025)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ktlight.functional import bidirectional_teacher, kl_divergence_per_sample, select_target
+from ktlight.methods.base import TransferMethod, check_peers
+from ktlight.methods.optimization import Optimization
+from ktlight.models.classifier import Classifier
+from ktlight.types import Batch
+
+
+class BidirectionalDistillation(TransferMethod):
+    """``L = sum_i CE(z_i, y) + weight * mean_b sum_{i != t_b} KL(p_{t_b} || p_i)``, arXiv 2510.22208, T = 1.
+
+    t_b is the network with the largest probability of the label of sample b. Of two networks a, b it is a where
+    ``p_a[y] > p_b[y]``, else b, as the paper says.
+
+    Args:
+        networks: The student, then the teachers; all of them learn.
+        optimization: Optimiser and learning rate.
+        name: Name of the method in results.
+        weight: Of the distillation term.
+        detach: Whether the teaching side is a constant for the gradient; the public code does not detach it.
+        own_views: Whether each network sees an augmented view of its own.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[Classifier],
+        optimization: Optimization,
+        *,
+        name: str,
+        weight: float,
+        detach: bool,
+        own_views: bool,
+    ) -> None:
+        check_peers(name, networks)
+        super().__init__(networks, optimization)
+        self.name = name
+        self.weight = weight
+        self.detach = detach
+        self.own_views = own_views
+
+    def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Return a label term for each network, and what it learns from the others."""
+        stacked_NBC = torch.stack([logits_BC.float() for logits_BC in logits_NBC])
+        teacher_B = bidirectional_teacher(stacked_NBC.detach(), batch["label"])
+        target_BC = select_target(stacked_NBC.detach() if self.detach else stacked_NBC, teacher_B)
+        terms = {}
+        for number, logits_BC in enumerate(stacked_NBC):
+            soft_B = kl_divergence_per_sample(logits_BC, target_BC).where(teacher_B != number, 0.0)
+            terms[f"label_{number}"] = cross_entropy(logits_BC, batch["label"])
+            terms[f"soft_{number}"] = self.weight * soft_B.mean()
+        return terms
