@@ -65,8 +65,8 @@ class Runs:
         config = configured(self.setting, "method=kl", f"trainer.max_epochs={EPOCHS}")
 
         def run() -> None:
-            models = copy.deepcopy(self.student), copy.deepcopy(self.teacher)
-            transfer(config, self.dataset, *models, RunFolder(self.folder / "ours"))
+            student, teacher = copy.deepcopy(self.student), copy.deepcopy(self.teacher)
+            transfer(config, self.dataset, student, [teacher], RunFolder(self.folder / "ours"))
 
         return timed(run)
 

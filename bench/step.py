@@ -21,10 +21,10 @@ from ktlight.methods.supervised import Supervised
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
 from ktlight.report.folder import RunFolder
+from ktlight.tasks import stage
 from ktlight.tasks.assemble import data_module, optimization
 from ktlight.tasks.caching import OutputCache
 from ktlight.tasks.training import fit
-from ktlight.tasks.transfer import build_method, sample_router
 from ktlight.types import LogitSource
 
 WARM_UP = 2  # steps at the start of every fit that do not count
@@ -95,8 +95,9 @@ class Steps:
         student = self._copy()
         routers: list[Callback] = []
         if any(option.startswith("method=") for option in overrides):
-            method = build_method(config, student, self.teacher)
-            routers = sample_router(config, method, self.initial, self.data, OutputCache(config))
+            method = stage.build_method(config, [student, self.teacher])
+            shared = stage.Setting(config, self.data, OutputCache(config), loggers=[])
+            routers = stage.sample_router(shared, method, self.initial, epochs=1)
         else:
             method = Supervised([student], optimization(config.optim, student))
 

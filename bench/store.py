@@ -77,9 +77,9 @@ def sweep(
         pair = replace(setting, student=student, teacher=teacher)
         options = [f"method={method}", f"cache={cache}", f"trainer.max_epochs={epochs}", "data.views=2"]
         config = configured(pair, *options)
-        models = copy.deepcopy(made[student]), copy.deepcopy(made[teacher])
+        learner, source = copy.deepcopy(made[student]), copy.deepcopy(made[teacher])
         started = time.perf_counter()
-        transfer(config, dataset, *models, RunFolder(folder / cache / f"{student}-{teacher}-{method}"))
+        transfer(config, dataset, learner, [source], RunFolder(folder / cache / f"{student}-{teacher}-{method}"))
         return time.perf_counter() - started
 
     run(students[0], teachers[0], METHODS[0], "off")  # what is paid once in a process

@@ -1,4 +1,4 @@
-"""Augmented views: each a pure function of (seed, view, row), so it can be drawn again anywhere."""
+"""Augmented views: each a pure function of (seed, view, network, row), so it can be drawn again anywhere."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from math import log
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
@@ -28,7 +29,7 @@ class Augment:
     Attributes:
         kind: ``none`` (the plain image, whatever the other fields say), ``pad_crop`` (the canvas, zero-padded on every
             side and cropped back at a random place) or ``resized_crop`` (a random part of the original image, resized
-            to the canvas, as torchvision's ``RandomResizedCrop``).
+            to the canvas, antialiased bilinear, as torchvision's ``RandomResizedCrop``).
         padding: For ``pad_crop``, pixels on every side as a share of the canvas; 0.125 is the usual 4 pixels of 32.
         flip: Whether to mirror every second view horizontally, at random.
         scale: For ``resized_crop``, the least and largest share of the image's area.
@@ -60,10 +61,25 @@ class Augment:
                 f"augment.ratio must be two values of width / height, 0 < least <= largest, not {self.ratio}."
             )
 
+    @property
+    def description(self) -> str:
+        """All fields, and how pixels are made where that once was different; part of a stored view's key."""
+        return f"{self} bilinear" if self.kind == "resized_crop" else str(self)
 
-def view_uniforms(seed: int, view: int, rows_B: IntArray) -> Uniforms:
-    """Return the random numbers that decide a view of each row, ``[B, DRAWS_PER_ROW]`` in [0, 1)."""
-    return random_uniform(VIEW_STREAM, seed, view, rows_B[:, None], np.arange(DRAWS_PER_ROW))
+
+def view_uniforms(seed: int, view: int, rows_B: IntArray, network: int = 0) -> Uniforms:
+    """Return the random numbers that decide a view of each row, ``[B, DRAWS_PER_ROW]`` in [0, 1).
+
+    Every network that learns may look at a view of its own; that of network 0 does not depend on how many there are.
+    """
+    peer = (network,) if network else ()
+    return random_uniform(VIEW_STREAM, seed, view, *peer, rows_B[:, None], np.arange(DRAWS_PER_ROW))
+
+
+def shifts(uniforms_BD: Uniforms, padding: int, augment: Augment) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
+    """Return where ``pad_crop`` cuts the padded images: top and left, ``int64 [B]``, and whether to mirror them."""
+    top_B, left_B = (uniforms_BD[:, :2] * (2 * padding + 1)).astype(np.int64).T
+    return top_B, left_B, (uniforms_BD[:, -1] < 0.5) & augment.flip
 
 
 def pad_crop(images_BCHW: Pixels, uniforms_BD: Uniforms, augment: Augment) -> Pixels:
@@ -73,21 +89,42 @@ def pad_crop(images_BCHW: Pixels, uniforms_BD: Uniforms, augment: Augment) -> Pi
     """
     size = images_BCHW.shape[-1]
     padding = round(augment.padding * size)
-    top_B, left_B = (uniforms_BD[:, :2] * (2 * padding + 1)).astype(np.int64).T
+    top_B, left_B, mirrored_B = shifts(uniforms_BD, padding, augment)
     padded = np.pad(images_BCHW, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     windows = sliding_window_view(padded, (size, size), axis=(2, 3))  # [B, 3, places, places, H, H], no copy
     crops = windows[np.arange(len(padded)), :, top_B, left_B]
-    if not augment.flip:
-        return crops
-    mirrored_B = uniforms_BD[:, -1] < 0.5
-    return np.where(mirrored_B[:, None, None, None], crops[..., ::-1], crops)
+    return np.where(mirrored_B[:, None, None, None], crops[..., ::-1], crops) if augment.flip else crops
+
+
+def gather_pad_crop(images_NCHW: Tensor, places_4B: Tensor, padding: int) -> Tensor:
+    """Return the pixels of :func:`pad_crop`, gathered from a whole split by whatever device holds it.
+
+    Args:
+        images_NCHW: ``uint8 [n, 3, H, H]``.
+        places_4B: ``int64``, for each sample its slot among the images, then top, left and mirrored of :func:`shifts`.
+        padding: In pixels.
+    """
+    size = images_NCHW.shape[-1]
+    slot_B, top_B, left_B, mirrored_B = places_4B
+    steps = torch.arange(size, device=images_NCHW.device)
+    row_BH = steps + top_B[:, None] - padding
+    column_BW = torch.where(mirrored_B[:, None] > 0, steps.flip(0), steps) + left_B[:, None] - padding
+    inside_BHW = ((row_BH >= 0) & (row_BH < size))[:, :, None] & ((column_BW >= 0) & (column_BW < size))[:, None]
+    crops_BCHW: Tensor = images_NCHW[
+        slot_B[:, None, None, None],
+        torch.arange(images_NCHW.shape[1], device=images_NCHW.device)[:, None, None],
+        row_BH.clamp(0, size - 1)[:, None, :, None],
+        column_BW.clamp(0, size - 1)[:, None, None, :],
+    ]
+    return crops_BCHW.mul_(inside_BHW[:, None])
 
 
 def resized_crop(image: Tensor, uniforms_D: Uniforms, augment: Augment, canvas: int) -> Tensor:
     """Cut a random part out of ``[3, h, w]``, resize it to ``[3, canvas, canvas]`` and maybe mirror it."""
     height, width = image.shape[-2:]
     top, left, box_height, box_width = crop_box(height, width, uniforms_D, augment.scale, augment.ratio)
-    part = resize(image[:, top : top + box_height, left : left + box_width], canvas, canvas)
+    box = image[:, top : top + box_height, left : left + box_width]
+    part = resize(box, canvas, canvas, "bilinear")
     return part.flip(-1) if augment.flip and uniforms_D[-1] < 0.5 else part
 
 

@@ -1,7 +1,7 @@
 """The Lightning data module: subset, order, geometry and views; raw pixels, never normalised."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,7 +11,9 @@ from lightning.pytorch import LightningDataModule
 
 from ktlight.data.augment import Augment
 from ktlight.data.dataset import ImageDataset, ImageTable
-from ktlight.data.reader import BatchLoader, BatchReader, batch_loader
+from ktlight.data.device import DeviceReader, fits_on_device
+from ktlight.data.loader import BatchLoader, batch_loader
+from ktlight.data.reader import BatchReader
 from ktlight.data.samplers import PLAIN_VIEW, OrderedBatches, TrainBatches, train_steps
 from ktlight.data.subset import stratified_subset
 from ktlight.errors import UserError
@@ -73,11 +75,13 @@ class ImageDataModule(LightningDataModule):
         views: Number of different training views; epoch e shows view e mod ``views``. ``None``: a fresh one each epoch.
         batch_size: Per process, in training.
         eval_batch_size: Per process, for plain images.
-        workers: Decoding processes; ``None``: 0 for a split kept in memory, else one per core, at most 8.
+        workers: Reading processes; ``None``: 0 where a batch is a look-up in memory, else one per core, at most 8.
         seed: Of the epochs' order and of the views.
         holdout: Share of the training rows to keep apart (stratified), for :meth:`holdout_dataloader`.
         evaluate_on: What the figures are measured on: ``val``, or ``holdout``, the training rows kept apart, to choose
             options without a look at the validation split.
+        networks: Number of networks that learn and look at a view of their own; above 1, training batches carry
+            ``peer_images``. The first network's view is the same for any number.
 
     Raises:
         UserError: A number is out of its range.
@@ -97,6 +101,7 @@ class ImageDataModule(LightningDataModule):
         seed: int,
         holdout: float = 0.0,
         evaluate_on: Literal["val", "holdout"] = "val",
+        networks: int = 1,
     ) -> None:
         super().__init__()
         counts = {"canvas": canvas, "batch_size": batch_size, "eval_batch_size": eval_batch_size}
@@ -115,6 +120,8 @@ class ImageDataModule(LightningDataModule):
         self.seed = seed
         self.train_rows, self.holdout_rows = _divide(dataset.train, fraction, holdout)
         self.evaluate_on = evaluate_on
+        self.networks = networks
+        self._on_device: dict[tuple[BatchReader, torch.device], DeviceReader] = {}
         if evaluate_on == "holdout":
             self._check_holdout()
 
@@ -134,7 +141,7 @@ class ImageDataModule(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Return the loader of training views, shuffled anew each epoch."""
-        reader = self._train_reader
+        reader = self._placed(self._student_reader)
         rank, world_size = self._place()
         batches = TrainBatches(self.train_rows, self.batch_size, self.seed, self.views, rank, world_size)
         if not len(batches):
@@ -144,7 +151,7 @@ class ImageDataModule(LightningDataModule):
     def val_dataloader(self) -> BatchLoader:
         """Return the loader of the plain images that the figures are measured on."""
         images = self.ordered_test_images()
-        return batch_loader(images.reader, self._plain_batches(images.rows), self.workers)
+        return batch_loader(self._placed(images.reader), self._plain_batches(images.rows), self.workers)
 
     def test_dataloader(self) -> BatchLoader:
         """Return the same loader as in validation."""
@@ -153,11 +160,16 @@ class ImageDataModule(LightningDataModule):
     def holdout_dataloader(self) -> BatchLoader:
         """Return the loader of the plain training images that were kept apart."""
         self._check_holdout()
-        return batch_loader(self._holdout_reader, self._plain_batches(self.holdout_rows), self.workers)
+        reader = self._placed(self._holdout_reader)
+        return batch_loader(reader, self._plain_batches(self.holdout_rows), self.workers)
 
     @cached_property
     def _train_reader(self) -> BatchReader:
         return self._reader(self._train_table(), self.train_rows, self.augment)
+
+    @cached_property
+    def _student_reader(self) -> BatchReader:
+        return self._train_reader.seen_by(self.networks)
 
     @cached_property
     def _holdout_reader(self) -> BatchReader:
@@ -169,9 +181,18 @@ class ImageDataModule(LightningDataModule):
 
     def _reader(self, table: ImageTable, rows: IntArray, augment: Augment) -> BatchReader:
         reader = BatchReader(table, rows, self.canvas, augment, self.seed)
-        if augment.kind != "resized_crop" and reader.fits_in_memory:  # that crop needs the original, not the canvas
-            reader.keep_in_memory()
+        reader.keep_in_memory()
         return reader
+
+    def _placed(self, reader: BatchReader) -> BatchReader | DeviceReader:
+        """Return the reader, on the trainer's device where its images fit and no worker processes were asked for."""
+        if self.trainer is None or self.workers:
+            return reader
+        device = self.trainer.strategy.root_device
+        place = reader, device
+        if place not in self._on_device and fits_on_device(reader, device):
+            self._on_device[place] = DeviceReader(reader, device)
+        return self._on_device.get(place, reader)
 
     def _train_table(self) -> ImageTable:
         if self.dataset.train is None:
@@ -184,7 +205,7 @@ class ImageDataModule(LightningDataModule):
 
     def ordered_training_view(self, view: int) -> OrderedView:
         """Return one view of all training rows, in order."""
-        transform = f"canvas={self.canvas} seed={self.seed} {self.augment}"
+        transform = f"canvas={self.canvas} seed={self.seed} {self.augment.description}"
         return OrderedView(self._train_reader, self.train_rows, view, transform, self.eval_batch_size, self.workers)
 
     def ordered_test_images(self) -> OrderedView:
@@ -197,6 +218,10 @@ class ImageDataModule(LightningDataModule):
         """Return the plain training images that were kept apart, in order."""
         self._check_holdout()
         return self._plain_images(self._holdout_reader)
+
+    def ordered_training_images(self) -> OrderedView:
+        """Return the plain training images, in order."""
+        return replace(self.ordered_training_view(PLAIN_VIEW), transform=f"canvas={self.canvas}")
 
     def _plain_images(self, reader: BatchReader) -> OrderedView:
         transform = f"canvas={self.canvas}"

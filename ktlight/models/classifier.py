@@ -2,11 +2,13 @@
 
 import copy
 import hashlib
+from functools import cached_property
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from ktlight.models.features import FeatureTap
 from ktlight.models.network import check_input_size
 from ktlight.models.preprocess import Preprocess
 
@@ -58,15 +60,44 @@ class Classifier(nn.Module):
         logits: Tensor = self.network(self.preprocess(image))
         return logits
 
+    @cached_property
+    def feature_tap(self) -> FeatureTap:
+        """What catches the network's features.
+
+        Raises:
+            UserError: The network has no classifier layer, hence no features.
+        """
+        return FeatureTap(self.network, self.name)
+
+    def logits_and_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits ``[B, C]`` and, of the same pass, the features ``[B, D]`` that they are computed from.
+
+        Raises:
+            UserError: The network has no features.
+        """
+        tap = self.feature_tap
+        tap.listening = True
+        try:
+            logits_BC = self(image)
+            return logits_BC, tap.take()
+        finally:
+            tap.listening, tap.seen = False, []
+
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation; a frozen copy stays in evaluation."""
         return super().train(mode and not self.frozen)
 
     def frozen_copy(self) -> Self:
-        """Return a copy that never changes: no gradients, and evaluation mode even after ``train()``."""
-        twin = copy.deepcopy(self)
-        twin.frozen = True
-        return twin.eval().requires_grad_(False)
+        """Return a copy that never changes: no gradients, and evaluation mode even after ``train()``.
+
+        Of a frozen classifier it is that one itself.
+        """
+        return self if self.frozen else copy.deepcopy(self).freeze()
+
+    def freeze(self) -> Self:
+        """Let this classifier never change again, and return it."""
+        self.frozen = True
+        return self.eval().requires_grad_(False)
 
     def weights_hash(self) -> str:
         """Return the SHA-256 of the network's state dict: names, types, shapes and values, in the order of names."""

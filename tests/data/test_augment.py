@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from ktlight.data.augment import Augment, crop_box, pad_crop, resized_crop, view_uniforms
+from ktlight.data.augment import Augment, crop_box, gather_pad_crop, pad_crop, resized_crop, shifts, view_uniforms
 from ktlight.errors import UserError
 
 from .conftest import random_pixels
@@ -28,7 +28,13 @@ def test_pad_crop_equals_slow_loop(flip, share, padding):
     images = np.random.default_rng(0).integers(0, 256, (12, 3, 8, 8), dtype=np.uint8)
     uniforms = view_uniforms(0, 1, np.arange(12))
     crops = pad_crop(images, uniforms, Augment("pad_crop", padding=share, flip=flip))
-    for image, numbers, crop in zip(images, uniforms, crops, strict=True):
+    rows = np.array([3, 0, 11, 3])
+    places = torch.from_numpy(np.stack([rows, *shifts(uniforms[:4], padding, Augment(flip=flip))]))
+    gathered = gather_pad_crop(torch.from_numpy(images), places, padding).numpy()
+    for image, numbers, crop in [
+        *zip(images, uniforms, crops, strict=True),
+        *zip(images[rows], uniforms[:4], gathered, strict=True),
+    ]:
         np.testing.assert_array_equal(crop, slow_pad_crop(image, numbers, padding, flip))
 
 
@@ -37,7 +43,7 @@ def test_resized_crop_is_torchvisions_for_the_same_box():
     augment = Augment("resized_crop", flip=True)
     for uniforms in view_uniforms(0, 0, np.arange(20)):
         box = crop_box(40, 50, uniforms, augment.scale, augment.ratio)
-        expected = v2.functional.resized_crop(image, *box, [16, 16], v2.InterpolationMode.BICUBIC, antialias=True)
+        expected = v2.functional.resized_crop(image, *box, [16, 16], v2.InterpolationMode.BILINEAR, antialias=True)
         if uniforms[-1] < 0.5:
             expected = v2.functional.horizontal_flip(expected)
         assert torch.equal(resized_crop(image, uniforms, augment, 16), expected)
@@ -64,10 +70,10 @@ def test_boxes_have_torchvisions_distribution(height, width):
     assert (abs(ours.mean(0) - theirs.mean(0)) <= 6 * spread + 1e-9).all()
 
 
-def test_views_differ_by_seed_view_and_row():
+def test_views_differ_by_seed_view_network_and_row():
     rows = np.arange(50)
-    views = [view_uniforms(seed, view, rows) for seed, view in [(0, 0), (0, 1), (1, 0)]]
-    assert len(np.unique(np.concatenate(views).ravel())) == 3 * views[0].size
+    views = [view_uniforms(*numbers[:2], rows, numbers[2]) for numbers in np.ndindex(2, 3, 3)]
+    assert len(np.unique(np.concatenate(views).ravel())) == len(views) * views[0].size
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,48 @@ def test_views_come_back_and_fresh_ones_do_not():
     assert not same(epoch_of(fresh, 0), epoch_of(data_module(seed=1).train_dataloader(), 0))
 
 
+@pytest.mark.parametrize("kind", ["pad_crop", "resized_crop"])
+def test_every_network_may_have_its_own_view(kind, monkeypatch):
+    augment = Augment(kind, flip=True)
+    one = epoch_of(data_module(augment=augment).train_dataloader(), 1)
+    three = data_module(augment=augment, networks=3)
+    loader = three.train_dataloader()
+    assert same(one, epoch_of(loader, 1))
+    loader.sampler.set_epoch(1)
+    batch = next(iter(loader))
+    views = [batch["image"], *batch["peer_images"]]
+    assert len(views) == 3 and all(view.shape == batch["image"].shape for view in views)
+    assert not any(torch.equal(views[first], views[second]) for first, second in [(0, 1), (0, 2), (1, 2)])
+    monkeypatch.setattr(reader, "MEMORY_BUDGET", 0)  # the same again, from other processes, whatever the batch
+    peers = data_module(augment=augment, networks=2, workers=1, batch_size=40).train_dataloader()
+    peers.sampler.set_epoch(1)
+    whole = next(iter(peers))
+    places = [whole["index"].tolist().index(row) for row in batch["index"].tolist()]
+    assert torch.equal(whole["peer_images"][0][places], batch["peer_images"][0])
+
+
+def test_only_training_batches_carry_the_views_of_peers():
+    data = data_module(networks=2, holdout=0.25)
+    loaders = [data.val_dataloader(), data.holdout_dataloader(), data.ordered_training_view(0).batches()]
+    assert all("peer_images" not in batch for loader in loaders for batch in loader)
+    batch = next(iter(data_module(networks=2, augment=Augment("none")).train_dataloader()))
+    assert torch.equal(batch["peer_images"][0], batch["image"])
+
+
+def test_all_of_a_batch_but_its_index_moves():
+    batch = next(iter(data_module(networks=2).train_dataloader()))
+    moved = data_module().transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert moved["image"].is_meta and moved["label"].is_meta and moved["peer_images"][0].is_meta
+    assert moved["index"] is batch["index"]
+
+
+def test_stored_views_are_told_apart_by_how_their_pixels_are_made():
+    augments = {kind: Augment(kind) for kind in ("pad_crop", "resized_crop")}
+    transforms = {kind: data_module(augment=augments[kind]).ordered_training_view(0).transform for kind in augments}
+    assert transforms["pad_crop"] == f"canvas=12 seed=0 {augments['pad_crop']}"  # as it has always been
+    assert transforms["resized_crop"] == f"canvas=12 seed=0 {augments['resized_crop']} bilinear"  # it was bicubic
+
+
 def test_without_augmentation_there_is_one_view():
     loader = data_module(augment=Augment("none")).train_dataloader()
     loader.sampler.set_epoch(5)
@@ -147,6 +189,9 @@ def test_ranks_come_from_the_trainer():
 
     class TwoProcesses:
         global_rank, world_size = 1, 2
+
+        class strategy:  # noqa: N801
+            root_device = torch.device("cpu")
 
     data.trainer = TwoProcesses()
     assert len(data.train_dataloader()) == data.steps_per_epoch(2) == 3

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms import v2
 
 from ktlight.data.geometry import decode, resize, to_canvas
@@ -21,6 +22,16 @@ def test_decodes_as_pillow_does(format, mode):
     np.testing.assert_array_equal(decode(stream.getvalue()).permute(1, 2, 0), expected)
 
 
+@pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 2}, {"progressive": True}, {"keep_rgb": True}])
+def test_jpeg_pixels_are_torchvisions(options):
+    stream = io.BytesIO()
+    smooth = Image.fromarray(random_pixels(4, 6, 7)).resize((61, 45))
+    smooth.save(stream, "JPEG", quality=80, **options)
+    encoded = stream.getvalue()
+    expected = decode_jpeg(torch.frombuffer(bytearray(encoded), dtype=torch.uint8), ImageReadMode.RGB)
+    assert torch.equal(decode(encoded), expected)
+
+
 def test_decodes_sixteen_bits_to_eight():
     deep = np.array([[0, 257, 65535]], np.uint16)
     assert decode(encode(deep))[0].tolist() == [[0, 1, 255]]
@@ -34,12 +45,16 @@ def test_broken_bytes(broken):
         decode(broken)
 
 
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("size", [(8, 8), (31, 45)])
-def test_resizes_as_pillow_does(size):
+def test_resizes_as_pillow_does_in_any_memory_layout(size, interpolation):
     pixels = random_pixels(1, 20, 30)
-    expected = np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BICUBIC)).astype(int)
-    resized = resize(torch.from_numpy(pixels).permute(2, 0, 1), *size).permute(1, 2, 0).numpy()
-    assert abs(resized - expected).max() <= 1
+    method = Image.Resampling[interpolation.upper()]
+    expected = np.asarray(Image.fromarray(pixels).resize(size[::-1], method)).astype(int)
+    image = torch.from_numpy(pixels).permute(2, 0, 1)
+    resized = resize(image, *size, interpolation)
+    assert abs(resized.permute(1, 2, 0).numpy() - expected).max() <= 1
+    assert torch.equal(resized, resize(image.contiguous(), *size, interpolation))
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (31, 20), (16, 16), (17, 40), (5, 6)])

@@ -1,0 +1,82 @@
+"""Decoded originals kept in memory, so that each further view of them is only a crop and a resize."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ktlight.data.dataset import ImageTable
+from ktlight.functional.randomness import IntArray
+
+SAMPLED_ROWS = 16
+
+
+class OriginalsInMemory:
+    """Some rows of a table, decoded: an image table itself, with the same pixels.
+
+    All pixels lie in one buffer, channels side by side: worker processes then share one copy of it, and the resize
+    takes the images as they are.
+
+    Args:
+        table: Where labels and identity come from.
+        rows: Which rows are kept.
+        pixels: ``uint8``, the images ``[h, w, 3]`` of the rows one after another.
+        sizes: Height and width of each.
+    """
+
+    repeatable = True
+
+    def __init__(self, table: ImageTable, rows: IntArray, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> None:
+        self.table = table
+        self.labels = table.labels
+        self.pixels = pixels
+        self.sizes = np.array(sizes)
+        self.offsets = np.fromiter(accumulate((3 * h * w for h, w in sizes), initial=0), np.int64)
+        self.slots = np.full(len(table), -1)
+        self.slots[rows] = np.arange(len(rows))
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the content: that of the table."""
+        return self.table.fingerprint
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def image(self, row: int) -> Tensor:
+        """Return one image, ``uint8 [3, h, w]``; not one to write into. Rows that are not kept are decoded."""
+        slot = self.slots[row]
+        if slot < 0:
+            return self.table.image(row)
+        height, width = self.sizes[slot].tolist()
+        return self.pixels[self.offsets[slot] : self.offsets[slot + 1]].view(height, width, 3).permute(2, 0, 1)
+
+
+def keep_originals(table: ImageTable, rows: IntArray, budget: int) -> OriginalsInMemory | None:
+    """Decode the rows once, in threads; return ``None`` if they take more than ``budget`` bytes.
+
+    A sample of the rows is looked at first, so that a data set far too large costs nothing.
+
+    Raises:
+        UserError: An image cannot be read.
+    """
+    sampled = [table.image(int(row)) for row in rows[:: max(1, len(rows) // SAMPLED_ROWS)]]
+    if any(image.is_floating_point() for image in sampled):
+        return None
+    if sum(image.numel() for image in sampled) / len(sampled) * len(rows) > budget:
+        return None
+    images: list[Tensor] = []
+    taken = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for image in pool.map(table.image, rows.tolist()):
+            taken += image.numel()
+            if taken > budget:
+                pool.shutdown(wait=False, cancel_futures=True)
+                return None
+            images.append(image)
+    sizes = [(image.shape[1], image.shape[2]) for image in images]
+    return OriginalsInMemory(table, rows, torch.cat([image.permute(1, 2, 0).flatten() for image in images]), sizes)
