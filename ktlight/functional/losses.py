@@ -57,6 +57,23 @@ def soft_cross_entropy_per_sample(
     return -(temperature**2) * (target_log_BC.exp() * student_log_BC).sum(-1)
 
 
+def largest_classes(student_logits_BC: Tensor, target_logits_BC: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
+    """Return the logits of both sides for the target's largest classes only: a loss then rescales both over these.
+
+    Args:
+        student_logits_BC: Logits of the network that learns, ``[B, C]``.
+        target_logits_BC: Logits that it learns from, ``[B, C]``.
+        count: K, how many classes stay of each sample; None or more than C: all, untouched.
+
+    Returns:
+        Student and target logits ``[B, min(K, C)]``.
+    """
+    if count is None or count >= target_logits_BC.shape[1]:
+        return student_logits_BC, target_logits_BC
+    target_BK, classes_BK = target_logits_BC.topk(count, dim=1)
+    return student_logits_BC.gather(1, classes_BK), target_BK
+
+
 def masked_mean(values_B: Tensor, source_B: Tensor) -> Tensor:
     """Return the sum over the samples that a source teaches, divided by the whole batch; a scalar.
 

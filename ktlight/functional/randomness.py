@@ -13,6 +13,8 @@ IntArray = npt.NDArray[np.int64]
 ORDER_STREAM = 1
 VIEW_STREAM = 2
 SAMPLE_STREAM = 3
+ROUTING_STREAM = 4
+SCHEDULE_STREAM = 5
 
 
 def random_bits(*coordinates: int | IntArray) -> npt.NDArray[np.uint64]:

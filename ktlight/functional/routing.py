@@ -1,43 +1,20 @@
 """Rules that say which source teaches each sample.
 
 Sources are stacked with the frozen initial student first: 0 is the initial student, teachers follow, and -1 leaves a
-sample out of the loss. Rules are those of Roth et al., "Fantastic Gains and Where to Find Them" (ICLR 2024,
-arXiv 2310.17653), section 4, and of its public code.
+sample out of the loss. Unless said otherwise, rules are those of Roth et al., "Fantastic Gains and Where to Find Them"
+(ICLR 2024, arXiv 2310.17653), section 4, and of its public code.
 """
 
 import torch
 from torch import Tensor
 
+from ktlight.functional.confidence import log_odds
 from ktlight.functional.flips import prediction_flips
-from ktlight.functional.precision import full_precision
+from ktlight.functional.randomness import ROUTING_STREAM, random_bits, random_uniform
 
 INITIAL_STUDENT = 0
 TEACHER = 1
 LEFT_OUT = -1
-
-
-def log_odds(logits_MBC: Tensor, labels_B: Tensor | None = None) -> Tensor:
-    """Return each source's confidence in a class of each sample, as ``log(p / (1 - p))``.
-
-    The log-odds order probabilities as the probabilities do, but neither end saturates: in float32, ``p`` and ``log p``
-    of a well-trained network round to 1 and 0 on most samples, and sources that differ would seem to tie.
-
-    Args:
-        logits_MBC: Logits of the sources, ``[M, B, C]``.
-        labels_B: The class asked about, ``int64 [B]``; by default the class that each source itself predicts.
-
-    Returns:
-        The log-odds ``[M, B]``, in float32 or wider.
-    """
-    logits_MBC = full_precision(logits_MBC)
-    if labels_B is None:
-        classes_MB1 = logits_MBC.argmax(-1, keepdim=True)
-    else:
-        classes_MB1 = labels_B[None, :, None].expand(logits_MBC.shape[0], -1, 1)
-    # Without its maximum a row rounds the same however its logits are shifted, so equal distributions tie.
-    shifted_MBC = logits_MBC - logits_MBC.amax(-1, keepdim=True)
-    others_MB = shifted_MBC.scatter(-1, classes_MB1, -torch.inf).logsumexp(-1)
-    return shifted_MBC.gather(-1, classes_MB1).squeeze(-1) - others_MB
 
 
 def most_confident(logits_MBC: Tensor, labels_B: Tensor | None = None) -> Tensor:
@@ -104,3 +81,43 @@ def select_target(logits_MBC: Tensor, source_B: Tensor) -> Tensor:
     """
     rows_B = torch.arange(logits_MBC.shape[1], device=logits_MBC.device)
     return logits_MBC[source_B.clamp_min(INITIAL_STUDENT), rows_B]
+
+
+def random_sources(indices_B: Tensor, view: int, seed: int, share: float, teachers: int) -> Tensor:
+    """Return a teacher for a random share of the samples, each teacher equally likely, else the initial student.
+
+    A function of (seed, view, index) alone: whatever the batch, the process and the time, a sample gets the same source
+    in the same view. What a smaller share gives to a teacher, a larger share gives to the same teacher.
+
+    Args:
+        indices_B: Row numbers of the samples, ``int64 [B]``, on the CPU.
+        view: Number of the view that they show.
+        seed: Seed of the run.
+        share: Probability of a teacher, from 0 (never) to 1 (always).
+        teachers: Number of teachers, at least 1.
+
+    Returns:
+        The source of each sample, ``int64 [B]``, on the CPU.
+    """
+    coordinates = (ROUTING_STREAM, seed, view, indices_B.numpy())
+    teacher_B = TEACHER + torch.from_numpy((random_bits(*coordinates, 1) % teachers).astype("int64"))
+    return teacher_B.where(torch.from_numpy(random_uniform(*coordinates, 0) < share), INITIAL_STUDENT)
+
+
+def class_errors(logits_NC: Tensor, labels_N: Tensor) -> Tensor:
+    """Return the probability with which a source denies the label, averaged over the samples of each class.
+
+    That is one minus the mean of ``softmax(z)[y]``. It is computed from the log-odds, so sources that have memorised
+    their training images, with probabilities that round to 1, can still be told apart.
+
+    Args:
+        logits_NC: Logits of the source, ``[N, C]``.
+        labels_N: True classes, ``int64 [N]``.
+
+    Returns:
+        The mean errors ``float64 [C]``; 0 where a class has no sample.
+    """
+    error_N = (-log_odds(logits_NC[None], labels_N)[0]).double().sigmoid()
+    sum_C = error_N.new_zeros(logits_NC.shape[1]).index_add(0, labels_N, error_N)
+    count_C = torch.zeros_like(sum_C).index_add(0, labels_N, torch.ones_like(error_N))
+    return sum_C / count_C.clamp_min(1)

@@ -9,8 +9,9 @@ half precision under autocast and in TF32 where it is switched on.
 import torch
 from torch import Tensor
 
+from ktlight.functional.confidence import log_odds
 from ktlight.functional.precision import full_precision
-from ktlight.functional.routing import log_odds, most_confident, select_target
+from ktlight.functional.routing import most_confident, select_target
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """The sample router as a Lightning callback: it writes into each batch who teaches what."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning import LightningModule, Trainer
@@ -9,10 +9,12 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from ktlight.errors import UserError
 from ktlight.functional import prediction_flips
-from ktlight.routing.rules import RoutingRule
-from ktlight.types import Batch, LogitSource
+from ktlight.routing.rules import Flip, RoutingRule
+from ktlight.types import Batch, FeatureSource, LogitSource
 
+AVERAGE = 2
 KINDS = ("", "/positive_flips", "/negative_flips", "/neutral")
 
 
@@ -27,12 +29,28 @@ class SampleRouter(Callback):
     Args:
         sources: The candidates of the rule: the initial student's frozen copy first, then the teachers.
         rule: Chooses among them.
+        features: Whether to write the candidates' ``features`` too; all sources must be a `FeatureSource` then.
+
+    Raises:
+        UserError: Features are wanted of a rule that teaches with the mean of two models.
     """
 
-    def __init__(self, sources: Sequence[LogitSource], rule: RoutingRule) -> None:
+    def __init__(self, sources: Sequence[LogitSource], rule: RoutingRule, features: bool = False) -> None:
+        if features and isinstance(rule, Flip) and rule.neutral == AVERAGE:
+            raise UserError(
+                "router=flip_avg teaches with the mean of two models' logits, which has no features: "
+                "use router=flip_st or flip_t with methods that learn from features"
+            )
         self.rule = rule
+        self.features = features
         self.sources = list(sources)
         self.counts = torch.zeros(0)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Tell the method how many features each candidate has; Lightning sets callbacks up before the module."""
+        if self.features:
+            method: Any = pl_module
+            method.source_widths = [source.num_features for source in cast(list[FeatureSource], self.sources)]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Move the sources to the device of the module."""
@@ -48,14 +66,26 @@ class SampleRouter(Callback):
         """Route the batch."""
         # This hook runs outside the trainer's precision context; without it the sources would run in float32.
         with trainer.precision_plugin.forward_context():
-            logits_MBC = torch.stack([source.logits(batch) for source in self.sources]).float()
+            logits_MBC = self.ask(batch).float()
             student_BC = current_logits(pl_module, batch).float() if self.rule.needs_student else None
-        source_B, target_BC = self.rule(logits_MBC, batch, student_BC)
-        batch["source"], batch["target"] = source_B, target_BC
-        self.count(logits_MBC, batch["label"], source_B)
+        batch["source"], batch["target"], counts = self.route(logits_MBC, batch, student_BC)
+        self.counts[:, : counts.shape[1]] += counts
 
-    def count(self, logits_MBC: Tensor, labels_B: Tensor, source_B: Tensor) -> None:
-        """Add the batch to the counts, on the device."""
+    def ask(self, batch: Batch) -> Tensor:
+        """Return the logits ``[M, B, C]`` of the sources; where features are wanted, write them into the batch."""
+        if not self.features:
+            return torch.stack([source.logits(batch) for source in self.sources])
+        answers = [source.logits_and_features(batch) for source in cast(list[FeatureSource], self.sources)]
+        batch["features"] = [features_BD.float() for _, features_BD in answers]
+        return torch.stack([logits_BC for logits_BC, _ in answers])
+
+    def route(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the source and the target of each sample, and what the batch adds to the counts."""
+        source_B, target_BC = self.rule(logits_MBC, batch, student_BC)
+        return source_B, target_BC, self.count(logits_MBC, batch["label"], source_B)
+
+    def count(self, logits_MBC: Tensor, labels_B: Tensor, source_B: Tensor) -> Tensor:
+        """Return how many samples each source taught, by kind where initial student and a teacher are asked."""
         kinds = [torch.ones_like(labels_B, dtype=torch.bool)]
         if len(self.sources) > 1:
             prediction_MB = logits_MBC.argmax(2)
@@ -63,9 +93,9 @@ class SampleRouter(Callback):
             right_MB = prediction_MB[1:] == labels_B
             teacher_B = torch.where(right_MB.any(0), labels_B, prediction_MB[1])
             kinds += prediction_flips(prediction_MB[0], teacher_B, labels_B)
-        rows = len(self.counts)
+        rows = len(self.sources) + 2
         taken_BR = one_hot(source_B % rows, rows).float()  # -1 becomes the last row
-        self.counts[:, : len(kinds)] += taken_BR.T @ torch.stack(kinds, 1).float()
+        return taken_BR.T @ torch.stack(kinds, 1).float()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the shares of the epoch, in percent, over all processes."""

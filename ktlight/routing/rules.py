@@ -1,10 +1,12 @@
 """Routing rules: callables from the logits of all sources to the source and the target of each sample.
 
-A rule holds no state. The arithmetic is in `ktlight.functional`; a rule says what it needs and puts it together.
+The arithmetic is in `ktlight.functional`; a rule says what it needs and puts it together. It holds no state but what it
+learns about the sources before training. Here are the rules of the paper; `ktlight.routing.beyond` has others.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,22 +28,24 @@ class Routing(NamedTuple):
     target_BC: Tensor
 
 
-class RoutingRule(Protocol):
-    """What the sample router asks of a rule."""
+class RoutingRule(ABC):
+    """What the sample router asks of a rule; by default, one that compares all sources on the batch alone."""
 
-    needs_student: bool
+    needs_student: bool = False
     """Whether the rule looks at the *current* student's logits, which costs one more forward pass."""
-    prepared_on: Literal["holdout", "training"] | None
+    prepared_on: Literal["holdout", "training"] | None = None
     """Plain images that `prepare` wants the candidates' logits of, before training starts."""
 
     def candidates(self, sources: Sequence[LogitSource]) -> list[LogitSource]:
         """Return the sources the rule chooses from; the others need not be computed."""
+        return list(sources)
 
-    def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> None:
+    def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> None:  # noqa: B027
         """Learn about the candidates from their logits on the images that `prepared_on` names."""
 
+    @abstractmethod
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
-        """Route a batch.
+        """Route a batch, without waiting for the device.
 
         Args:
             logits_MBC: Logits of the candidates.
@@ -50,10 +54,8 @@ class RoutingRule(Protocol):
         """
 
 
-class Fixed:
+class Fixed(RoutingRule):
     """Every sample from one source: the teacher (plain distillation) or the initial student (self-distillation)."""
-
-    needs_student = False
 
     def __init__(self, source: int) -> None:
         self.source = source
@@ -69,21 +71,15 @@ class Fixed:
         return Routing(torch.zeros_like(batch["label"]), logits_MBC[0])
 
 
-class MostConfident:
+class MostConfident(RoutingRule):
     """Data partitioning (arXiv 2310.17653, sec. 4): the most confident source teaches; ties go to the initial student.
 
     Args:
         use_labels: Compare the probabilities of the true class; otherwise the highest probability of any class.
     """
 
-    needs_student = False
-
     def __init__(self, use_labels: bool) -> None:
         self.use_labels = use_labels
-
-    def candidates(self, sources: Sequence[LogitSource]) -> list[LogitSource]:
-        """Return all sources."""
-        return list(sources)
 
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return the argmax of confidence over the sources."""
@@ -91,7 +87,7 @@ class MostConfident:
         return Routing(source_B, select_target(logits_MBC, source_B))
 
 
-class Flip:
+class Flip(RoutingRule):
     """Flip routing: by who is right, the current student or the teacher.
 
     Positive flips (teacher right, student wrong) come from the teacher, negative ones from the initial student.
@@ -118,10 +114,8 @@ class Flip:
         return Routing(source_B, select_target(torch.cat([logits_MBC, average_BC[None]]), source_B))
 
 
-class NoNegativeFlips:
+class NoNegativeFlips(RoutingRule):
     """The teacher, except where it is wrong and the initial student right: those samples are left out (XE-KL+MCL)."""
-
-    needs_student = False
 
     def candidates(self, sources: Sequence[LogitSource]) -> list[LogitSource]:
         """Return the initial student and the teacher."""

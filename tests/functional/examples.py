@@ -21,6 +21,17 @@ def softmax(row: list[float], temperature: float = 1.0) -> list[float]:
     return [power / math.fsum(powers) for power in powers]
 
 
+def confidences(logits_MBC: Tensor, labels_B: Tensor | None) -> list[list[float]]:
+    """Softmax of every row in a loop: at the label, or its largest entry without labels."""
+    return [
+        [
+            max(softmax(row)) if labels_B is None else softmax(row)[int(labels_B[sample])]
+            for sample, row in enumerate(source)
+        ]
+        for source in logits_MBC.tolist()
+    ]
+
+
 @st.composite
 def predictions(draw: st.DrawFn, models: int) -> tuple[Tensor, ...]:
     """Draw the predictions of some models, then the labels, of the same few samples."""

@@ -69,7 +69,30 @@ def summaries(logits_MBC, labels_B):
     )
 
 
-USES = [routed_loss, unsupervised_loss, flip_loss, left_out_loss, collaborative_loss, summaries]
+def confidence_loss(logits_MBC, labels_B):
+    mixed_BC = functional.mixed_target(logits_MBC, functional.soft_weights(logits_MBC, 0.5, labels_B))
+    chosen_BC = functional.select_target(logits_MBC, functional.margin(logits_MBC, labels_B).argmax(0))
+    calm_BC = functional.select_target(logits_MBC, functional.entropy(logits_MBC).argmin(0))
+    return sum(functional.kl_divergence(logits_MBC[-1], target_BC) for target_BC in (mixed_BC, chosen_BC, calm_BC))
+
+
+def mutual_loss(logits_MBC, labels_B):
+    teacher_B = functional.bidirectional_teacher(logits_MBC, labels_B)
+    target_BC = functional.select_target(logits_MBC, teacher_B)
+    pairs = [functional.largest_classes(logits_BC, target_BC, 3) for logits_BC in logits_MBC]
+    return sum(functional.kl_divergence(*pair) for pair in pairs)
+
+
+USES = [
+    routed_loss,
+    unsupervised_loss,
+    flip_loss,
+    left_out_loss,
+    collaborative_loss,
+    confidence_loss,
+    mutual_loss,
+    summaries,
+]
 
 
 @pytest.mark.parametrize("use", USES)

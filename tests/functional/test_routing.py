@@ -6,25 +6,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ktlight.functional import (
+    class_errors,
     flip_sources,
     leave_out_negative,
-    log_odds,
     most_confident,
+    random_sources,
     select_target,
 )
+from ktlight.functional.randomness import ROUTING_STREAM, random_bits, random_uniform
 
-from .examples import predictions, random_classes, random_logits, softmax
-
-
-def confidences(logits_MBC, labels_B):
-    """Softmax of every row in a loop: at the label, or its largest entry without labels."""
-    return [
-        [
-            max(softmax(row)) if labels_B is None else softmax(row)[int(labels_B[sample])]
-            for sample, row in enumerate(source)
-        ]
-        for source in logits_MBC.tolist()
-    ]
+from .examples import confidences, predictions, random_classes, random_logits
 
 
 @pytest.mark.parametrize("supervised", [True, False])
@@ -38,20 +29,6 @@ def test_most_confident_equals_a_loop(supervised, seed, sources, classes, scale)
         best, runner_up, *_ = *sorted(column, reverse=True), -1.0
         assume(best - runner_up > 1e-12)
         assert chosen == column.index(best)
-
-
-@pytest.mark.parametrize("supervised", [True, False])
-def test_log_odds_equal_their_definition(supervised):
-    logits_MBC = random_logits(0, 3, 6, 5)
-    labels_B = random_classes(0, 6, 5) if supervised else None
-    expected = torch.tensor(confidences(logits_MBC, labels_B), dtype=torch.float64).logit()
-    torch.testing.assert_close(log_odds(logits_MBC, labels_B), expected)
-
-
-def test_log_odds_gradient():
-    logits_MBC = random_logits(1, 2, 3, 4).requires_grad_()
-    assert torch.autograd.gradcheck(lambda z: log_odds(z, torch.tensor([0, 3, 1])), logits_MBC)
-    assert torch.autograd.gradcheck(log_odds, logits_MBC)
 
 
 @pytest.mark.parametrize("supervised", [True, False])
@@ -143,3 +120,57 @@ def test_the_unsupervised_choice_is_the_ensemble_of_the_more_confident():
     target_BC = select_target(logits_MBC, most_confident(logits_MBC))
     assert target_BC.argmax(-1).tolist() == [1, 1]
     assert math.isclose(target_BC[1, 1].item(), 1.0)
+
+
+@given(
+    st.lists(st.integers(0, 10**7), min_size=1, max_size=12), st.integers(-1, 50), st.integers(0, 2**32 - 1),
+    st.floats(0, 1), st.integers(1, 4),
+)  # fmt: skip
+def test_random_sources_are_drawn_for_each_row_alone(rows, view, seed, share, teachers):
+    expected = []
+    for row in rows:
+        drawn = float(random_uniform(ROUTING_STREAM, seed, view, row, 0)[0]) < share
+        expected.append(1 + int(random_bits(ROUTING_STREAM, seed, view, row, 1)[0]) % teachers if drawn else 0)
+    source_B = random_sources(torch.tensor(rows), view, seed, share, teachers)
+    assert source_B.tolist() == expected and source_B.dtype == torch.int64
+
+
+@pytest.mark.parametrize("teachers", [1, 3])
+def test_the_ends_of_the_share(teachers):
+    rows = torch.arange(5000)
+    assert (random_sources(rows, 0, 0, 0.0, teachers) == 0).all()
+    assert (random_sources(rows, 0, 0, 1.0, teachers) >= 1).all()
+
+
+def test_random_sources_keep_the_share_and_are_equally_often_any_teacher():
+    counts = random_sources(torch.arange(30_000), 2, 5, 0.3, 3).bincount(minlength=4) / 30_000
+    torch.testing.assert_close(counts, torch.tensor([0.7, 0.1, 0.1, 0.1]), rtol=0, atol=0.01)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_larger_share_only_adds_samples(one, other):
+    few_B, many_B = (random_sources(torch.arange(200), 0, 1, share, 3) for share in sorted((one, other)))
+    assert torch.equal(few_B[few_B > 0], many_B[few_B > 0])
+
+
+def test_random_sources_change_with_seed_and_view():
+    rows = torch.arange(200)
+    assert (random_sources(rows, 0, 1, 0.5, 1) != random_sources(rows, 0, 2, 0.5, 1)).float().mean() > 0.3
+    assert (random_sources(rows, 0, 1, 0.5, 1) != random_sources(rows, 1, 1, 0.5, 1)).float().mean() > 0.3
+
+
+@given(st.integers(0, 10**6), st.integers(1, 20), st.integers(2, 5))
+def test_class_errors_equal_a_loop(seed, samples, classes):
+    logits_NC, labels_N = random_logits(seed, samples, classes), random_classes(seed, samples, classes)
+    chances = confidences(logits_NC[None], labels_N)[0]
+    errors_C = class_errors(logits_NC, labels_N)
+    for kind in range(classes):
+        own = [1 - chance for chance, label in zip(chances, labels_N.tolist(), strict=True) if label == kind]
+        assert errors_C[kind].item() == pytest.approx(sum(own) / max(len(own), 1))
+
+
+def test_memorised_classes_are_told_apart():
+    weaker, stronger = torch.diag(torch.tensor([40.0, 50.0])), torch.diag(torch.tensor([45.0, 45.0]))
+    assert (weaker.softmax(1).diag() == 1).all() and (stronger.softmax(1).diag() == 1).all()
+    labels_N = torch.tensor([0, 1])
+    assert (class_errors(weaker, labels_N) > class_errors(stronger, labels_N)).tolist() == [True, False]

@@ -4,6 +4,7 @@ import torch
 from ktlight.errors import UserError
 from ktlight.models.sources import LiveSource
 from ktlight.routing.rules import Fixed, Flip, MostConfident, NoNegativeFlips
+from ktlight.types import Batch
 
 SOURCES = [LiveSource(name, None) for name in ("student", "teacher", "second")]  # type: ignore[arg-type]
 
@@ -31,11 +32,16 @@ def test_only_flip_rules_ask_the_current_student() -> None:
     assert not (Fixed(1).needs_student or MostConfident(True).needs_student or NoNegativeFlips().needs_student)
 
 
+def test_the_rules_of_the_paper_need_no_preparation() -> None:
+    assert {rule.prepared_on for rule in (Fixed(1), MostConfident(True), Flip("student"), NoNegativeFlips())} == {None}
+
+
 def test_flips_are_those_of_the_current_student() -> None:
     """The initial student is right, the current one wrong: a positive flip, not a neutral sample."""
     labels = torch.tensor([0])
     right, wrong = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 3.0]])
     teacher = torch.tensor([[5.0, 0.0]])
-    routing = Flip("student")(torch.stack([right, teacher]), labels, wrong)
+    batch: Batch = {"image": torch.zeros(0), "label": labels, "index": torch.tensor([0]), "view": 0}
+    routing = Flip("student")(torch.stack([right, teacher]), batch, wrong)
     assert routing.source_B.tolist() == [1]
     torch.testing.assert_close(routing.target_BC, teacher)

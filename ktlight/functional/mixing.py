@@ -1,0 +1,40 @@
+"""Soft routing: a target mixed from all sources instead of taken from one."""
+
+from torch import Tensor
+
+from ktlight.functional.confidence import log_confidence
+from ktlight.functional.precision import full_precision
+
+
+def soft_weights(logits_MBC: Tensor, temperature: float, labels_B: Tensor | None = None) -> Tensor:
+    """Return how much each source counts for each sample, ``softmax_m(log p_m / temperature)``, as logarithms.
+
+    With labels and a temperature of 1 these are the posterior probabilities that the source m, if all were equally
+    likely before, has drawn the label: ``p_m[y] / sum_k p_k[y]``. Towards 0 the most confident source takes all,
+    towards infinity all count alike.
+
+    Args:
+        logits_MBC: Logits of the sources, ``[M, B, C]``.
+        temperature: Above 0.
+        labels_B: True classes, ``int64 [B]``, for the confidence ``p_m = softmax(z_m)[y]``; without them the highest
+            probability of each source.
+
+    Returns:
+        The log-weights ``[M, B]``, in float32 or wider; their exponentials sum to 1 over the sources.
+    """
+    confidence_MB = log_confidence(logits_MBC, labels_B)
+    # Less the maximum first, so that at a tiny temperature the best stays at 0 and only the others go to -inf.
+    return ((confidence_MB - confidence_MB.amax(0)) / temperature).log_softmax(0)
+
+
+def mixed_target(logits_MBC: Tensor, log_weights_MB: Tensor) -> Tensor:
+    """Return the weighted mean of the sources' probabilities as log-probabilities ``[B, C]``, which serve as logits.
+
+    Args:
+        logits_MBC: Logits of the sources, finite, ``[M, B, C]``.
+        log_weights_MB: Log-weights that sum to 1 as exponentials, ``[M, B]``; -inf leaves a source out.
+
+    Returns:
+        The log-probabilities, finite, in float32 or wider.
+    """
+    return (full_precision(logits_MBC).log_softmax(-1) + log_weights_MB[..., None]).logsumexp(0)

@@ -1,0 +1,60 @@
+"""The sample router with features: what it writes, and what it cannot give."""
+
+from typing import Any
+
+import pytest
+import tiny
+import torch
+
+from ktlight.errors import UserError
+from ktlight.methods.relational import CD
+from ktlight.routing.router import SampleRouter
+from ktlight.routing.rules import Fixed, Flip, MostConfident, RoutingRule
+from tests.methods.features import networks, sources, train
+
+
+def cd(models: Any) -> CD:
+    return CD(
+        models, tiny.optimization(), name="cd", beta=1.0, alpha=0.0, gamma=0.1, temperature=1.0, double_softmax=False
+    )
+
+
+@pytest.mark.parametrize("rule", [MostConfident(use_labels=True), Fixed(0), Fixed(1), Flip("teacher")])
+def test_features_of_every_candidate_are_written_beside_the_targets(rule: RoutingRule) -> None:
+    models = networks()
+    method = cd(networks())
+    _, record = train(method, models, rule)
+    asked = rule.candidates(sources(models))
+    assert method.source_widths == [source.num_features for source in asked]
+    for batch in record.batches:
+        assert len(batch["features"]) == len(asked)
+        for source, features_BD in zip(asked, batch["features"], strict=True):
+            logits_BC, expected_BD = source.classifier.logits_and_features(batch["image"])
+            torch.testing.assert_close(features_BD, expected_BD)
+            assert not features_BD.requires_grad
+            from_source = batch["source"] == asked.index(source)
+            torch.testing.assert_close(batch["target"][from_source], logits_BC[from_source])
+
+
+def test_one_pass_a_source() -> None:
+    asked = sources(networks())
+    passes = []
+    for source in asked:
+        source.classifier.network.register_forward_hook(lambda *_: passes.append(1))
+    rule = Fixed(1)
+    tiny.fit(cd(networks()), callbacks=[SampleRouter(rule.candidates(asked), rule, features=True)])
+    assert len(passes) == 6  # one for each batch of the teacher, none of the student
+
+
+def test_features_are_computed_in_the_precision_of_the_trainer_and_compared_in_float32() -> None:
+    _, record = train(cd(networks()), networks(), precision="bf16-mixed")
+    for features_BD in record.batches[0]["features"]:
+        assert features_BD.dtype == torch.float32
+        assert torch.equal(features_BD, features_BD.bfloat16().float())
+
+
+def test_the_average_of_two_models_has_no_features() -> None:
+    rule = Flip("average")
+    with pytest.raises(UserError, match=r"router=flip_avg .* has no features: use router=flip_st or flip_t"):
+        SampleRouter(sources(networks()), rule, features=True)
+    SampleRouter(sources(networks()), rule)
