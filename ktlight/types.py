@@ -10,6 +10,8 @@ N      networks that train, the student is 0
 B      samples of a batch
 C      classes
 D      features
+K      samples that one is contrasted with
+E      dimensions of an embedding
 ====== ==================================================
 """
 
@@ -31,6 +33,8 @@ class Batch(TypedDict):
             own.
         source: Which source teaches each sample, ``int64 [B]``; -1 leaves the sample out. Written by the sample router.
         target: The logits each sample is taught with, ``float [B, C]``. Written by the sample router.
+        features: The features of each candidate, ``float [B, D_m]``, for methods that need them. Written by the sample
+            router.
     """
 
     image: Tensor
@@ -40,6 +44,7 @@ class Batch(TypedDict):
     peer_images: NotRequired[list[Tensor]]
     source: NotRequired[Tensor]
     target: NotRequired[Tensor]
+    features: NotRequired[list[Tensor]]
 
 
 class LogitSource(Protocol):
@@ -52,3 +57,14 @@ class LogitSource(Protocol):
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the source's logits for a batch, ``[B, C]``, without a gradient."""
+
+
+class FeatureSource(LogitSource, Protocol):
+    """A source that also tells what its logits are computed from: the input of its classifier layer."""
+
+    @property
+    def num_features(self) -> int:
+        """Number of features, D."""
+
+    def logits_and_features(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the logits ``[B, C]`` and the features ``[B, D]`` for a batch, without a gradient."""

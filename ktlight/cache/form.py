@@ -55,6 +55,12 @@ class Full:
         return stored
 
 
+class Features(Full):
+    """The features that the logits are computed from, as the model gives them: all is kept as of logits."""
+
+    name = "features"
+
+
 @dataclass(frozen=True)
 class TopK:
     """The label's logit, the ``kept`` largest others with their classes, and one logit for each of the rest.

@@ -14,7 +14,7 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Key:
-    """Everything that a model's logits are a function of.
+    """Everything that a model's logits or features are a function of.
 
     Attributes:
         model: For people: what the model is called.
@@ -26,7 +26,7 @@ class Key:
         view: Number of the view; -1 for the plain image.
         precision: The kind of device and the trainer's precision.
         software: Versions of the software that computes.
-        form: How the logits are kept; see `ktlight.cache.form`.
+        form: What is kept, logits or features, and how; see `ktlight.cache.form`.
     """
 
     model: str

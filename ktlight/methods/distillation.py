@@ -7,7 +7,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ktlight.errors import UserError
-from ktlight.functional import kl_divergence_per_sample, masked_mean, soft_cross_entropy_per_sample
+from ktlight.functional import (
+    kl_divergence_per_sample,
+    largest_classes,
+    masked_mean,
+    soft_cross_entropy_per_sample,
+)
 from ktlight.methods.base import TransferMethod
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
@@ -28,6 +33,9 @@ class Distillation(TransferMethod):
         soft_loss: ``kl``, or ``cross_entropy`` with soft targets (Hinton et al., 2015).
         mixing: Lambda, the weight of the soft term.
         temperature: T of the soft term, which is multiplied by T^2.
+        top_classes: Over how many of the target's largest classes the soft term goes, both sides rescaled to sum to 1
+            over them; None for all. The paper's public code takes 1000, with weight interpolation 100.
+        double_softmax: Take the label term's cross entropy of probabilities, not of logits, as the public code does.
     """
 
     routed = True
@@ -41,6 +49,8 @@ class Distillation(TransferMethod):
         soft_loss: Literal["kl", "cross_entropy"],
         mixing: float,
         temperature: float,
+        top_classes: int | None = None,
+        double_softmax: bool = False,
     ) -> None:
         if soft_loss not in SOFT_LOSSES:
             raise UserError(f"unknown method.soft_loss '{soft_loss}': choose {' or '.join(SOFT_LOSSES)}")
@@ -55,13 +65,16 @@ class Distillation(TransferMethod):
         self.soft_loss = SOFT_LOSSES[soft_loss]
         self.mixing = mixing
         self.temperature = temperature
+        self.top_classes = top_classes
+        self.double_softmax = double_softmax
 
     def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Return the soft term, and the label term where it has a weight."""
         student_BC = logits_NBC[0]
-        soft_B = self.soft_loss(student_BC, batch["target"], self.temperature)
+        soft_B = self.soft_loss(*largest_classes(student_BC, batch["target"], self.top_classes), self.temperature)
         terms = {"soft": self.mixing * masked_mean(soft_B, batch["source"])}
         if self.mixing < 1:
-            label_B = cross_entropy(student_BC.float(), batch["label"], reduction="none")
+            scores_BC = student_BC.float().softmax(1) if self.double_softmax else student_BC.float()
+            label_B = cross_entropy(scores_BC, batch["label"], reduction="none")
             terms["label"] = (1 - self.mixing) * masked_mean(label_B, batch["source"])
         return terms

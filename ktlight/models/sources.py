@@ -25,6 +25,15 @@ class LiveSource:
         """Move the classifier."""
         self.classifier.to(device)
 
+    @property
+    def num_features(self) -> int:
+        """Number of features, D.
+
+        Raises:
+            UserError: The classifier has no features.
+        """
+        return self.classifier.feature_tap.width
+
     @torch.no_grad()
     def logits(self, batch: Batch) -> Tensor:
         """Return the logits ``[B, C]``.
@@ -33,10 +42,21 @@ class LiveSource:
         multiple of 32, because the kernels of processors round small and odd batches differently: so a sample's logits
         do not depend on the batch it comes in, and stored logits are bit for bit those of a live run.
         """
-        image = batch["image"]
-        if image.device.type != "cpu":
-            answer: Tensor = self.classifier(image)
-            return answer
-        filling = image[:1].expand(-len(image) % TILE, *image.shape[1:])
-        logits: Tensor = self.classifier(torch.cat([image, filling]))
-        return logits[: len(image)]
+        logits: Tensor = self.classifier(_filled(batch["image"]))
+        return logits[: len(batch["image"])]
+
+    @torch.no_grad()
+    def logits_and_features(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the logits ``[B, C]`` and the features ``[B, D]`` of one pass, as for `logits`.
+
+        Raises:
+            UserError: The classifier has no features.
+        """
+        logits, features = self.classifier.logits_and_features(_filled(batch["image"]))
+        return logits[: len(batch["image"])], features[: len(batch["image"])]
+
+
+def _filled(image: Tensor) -> Tensor:
+    if image.device.type != "cpu":
+        return image
+    return torch.cat([image, image[:1].expand(-len(image) % TILE, *image.shape[1:])])

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ktlight.cache.entry import Damaged, Shape
-from ktlight.cache.form import Form, Full, make_form
+from ktlight.cache.form import Features, Form, Full, make_form
 from ktlight.cache.key import Key, structure
 from ktlight.cache.source import StoredSource
 from ktlight.cache.store import LogitStore
@@ -53,7 +53,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one model is asked: the views, which differ by their number only, and how its answers are kept."""
+    """What one model is asked: views that differ by their number only, and what is kept of its answers, and how."""
 
     classifier: Classifier
     views: Sequence[OrderedView]
@@ -79,17 +79,33 @@ class OutputCache:
         self.device = Device(device, trainer.precision_plugin.forward_context, f"{device.type} {trainer.precision}")
         self.said: set[str] = set()
 
-    def sources(self, live: Sequence[LiveSource], data: ImageDataModule, epochs: int) -> list[LogitSource]:
-        """Return sources that answer from the store for all views that ``epochs`` epochs of training show."""
-        return [self._source(source, data, epochs) for source in live]
+    def sources(
+        self, live: Sequence[LiveSource], data: ImageDataModule, epochs: int, features: bool = False
+    ) -> list[LogitSource]:
+        """Return sources that answer from the store for all views that ``epochs`` epochs of training show.
 
-    def _source(self, live: LiveSource, data: ImageDataModule, epochs: int) -> LogitSource:
+        Args:
+            live: The same sources, computed.
+            data: What they are asked about.
+            epochs: Of the training.
+            features: Whether they are to tell their features too.
+        """
+        return [self._source(source, data, epochs, features) for source in live]
+
+    def _source(self, live: LiveSource, data: ImageDataModule, epochs: int, features: bool) -> LogitSource:
         wanted = self.training_outputs(live.classifier, data, epochs)
+        stored = self._stored_views(wanted)
+        stored_features = self._stored_views(replace(wanted, form=Features())) if features and stored else None
+        if stored is None or (features and stored_features is None):
+            return live
+        rows = torch.from_numpy(wanted.views[0].rows)
+        return StoredSource(live.name, stored, rows, wanted.form, stored_features)
+
+    def _stored_views(self, wanted: Outputs) -> dict[int, Tensor] | None:
         stored = self._stored(wanted)
         if stored is None:
-            return live
-        by_number = {view.view: numbers for view, numbers in zip(wanted.views, stored, strict=True)}
-        return StoredSource(live.name, by_number, torch.from_numpy(wanted.views[0].rows), wanted.form)
+            return None
+        return {view.view: numbers for view, numbers in zip(wanted.views, stored, strict=True)}
 
     def training_outputs(self, classifier: Classifier, data: ImageDataModule, epochs: int) -> Outputs:
         """Return what a transfer of ``epochs`` epochs asks of a classifier."""
@@ -208,8 +224,8 @@ class OutputCache:
         )  # fmt: skip
         with bar:
             for batch in view.batches(start):
-                logits = self._answer(wanted, batch)
-                yield wanted.form.pack(logits, batch["label"].to(logits.device))
+                answer = self._answer(wanted, batch)
+                yield wanted.form.pack(answer, batch["label"].to(answer.device))
                 bar.update(len(batch["label"]))
 
     def _probe(self, wanted: Outputs) -> Tensor:
@@ -234,7 +250,7 @@ class OutputCache:
         source.to(self.device.root)
         moved: Batch = {**batch, "image": batch["image"].to(self.device.root)}
         with self.device.context():
-            return source.logits(moved)
+            return source.logits_and_features(moved)[1] if isinstance(wanted.form, Features) else source.logits(moved)
 
     def _say(self, message: str) -> None:
         if message not in self.said:

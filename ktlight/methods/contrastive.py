@@ -1,0 +1,170 @@
+"""CRD: contrastive representation distillation (Tian, Krishnan and Isola, ICLR 2020, arXiv 1910.10699)."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from ktlight.errors import UserError
+from ktlight.functional import log_normalizer, noise_contrastive_per_sample, select_target
+from ktlight.methods.features import FeatureMethod
+from ktlight.methods.memory import MemoryBanks
+from ktlight.methods.optimization import Optimization
+from ktlight.models.classifier import Classifier
+from ktlight.types import Batch
+
+logger = logging.getLogger(__name__)
+
+STUDENT = 0  # place of the student among heads and banks; the candidate sources follow
+
+
+class CRD(FeatureMethod):
+    """The student's embedding of a sample is told from those of other classes in its source's bank, and vice versa.
+
+    Linear heads, which learn too and are not part of the student, project the features of every network to unit vectors
+    of few dimensions. Sample i is contrasted with the memory bank of the source that teaches it, and that source's
+    embedding with the student's bank; both losses are added. Z of either direction is estimated on the first batch.
+    Samples that the router left out give no loss, but their rows of the banks are kept up to date like all others.
+
+    With several processes, every one keeps all banks and makes the same updates.
+
+    Args:
+        networks: The student, then the teachers.
+        optimization: Optimiser and learning rate, of the heads too.
+        name: Name of the method in results.
+        beta: Weight of the contrastive term.
+        alpha: Weight of the KL divergence.
+        gamma: Weight of the cross entropy with the labels.
+        temperature: T of the KL divergence.
+        double_softmax: Take the cross entropy of probabilities in place of logits, as the paper's public code does.
+        dimensions: Of the embeddings.
+        negatives: How many samples of other classes a sample is told from, K; no more than there are.
+        contrast_temperature: Similarities are divided by it.
+        momentum: Share of the old vector that a row of a bank keeps.
+        bank_gb: The most that all banks together may take of the device's memory, in GB.
+    """
+
+    log_normalizers_2: Tensor
+    banks: MemoryBanks
+
+    def __init__(
+        self,
+        networks: Sequence[Classifier],
+        optimization: Optimization,
+        *,
+        name: str,
+        beta: float,
+        alpha: float,
+        gamma: float,
+        temperature: float,
+        double_softmax: bool,
+        dimensions: int,
+        negatives: int,
+        contrast_temperature: float,
+        momentum: float,
+        bank_gb: float,
+    ) -> None:
+        super().__init__(
+            networks, optimization, name=name, beta=beta, alpha=alpha, gamma=gamma, temperature=temperature,
+            double_softmax=double_softmax,
+        )  # fmt: skip
+        self.dimensions = dimensions
+        self.negatives = negatives
+        self.contrast_temperature = contrast_temperature
+        self.momentum = momentum
+        self.bank_gb = bank_gb
+        self.register_buffer("log_normalizers_2", torch.full((2,), torch.nan))
+        self.normalized = False
+        self.pending: tuple[Tensor, Tensor] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Make heads and banks, now that the sources and the training samples are known.
+
+        Raises:
+            UserError: The banks take more memory than there is.
+        """
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        widths = [self.student_width, *self.source_widths]
+        check_room(len(widths), len(data.train_rows), self.dimensions, self.bank_gb, self.trainer.strategy.root_device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(data.seed)
+            self.heads.extend(nn.Linear(width, self.dimensions) for width in widths)
+        labels = data.dataset.train.labels[data.train_rows]
+        self.banks = MemoryBanks(len(widths), self.dimensions, data.train_rows, labels, self.negatives, data.seed)
+        # every process makes the same updates: DistributedDataParallel need not send the banks around at each step
+        self._ddp_params_and_buffers_to_ignore = [f"banks.{name}" for name, _ in self.banks.named_buffers()]
+
+    def on_fit_start(self) -> None:
+        """Look whether a checkpoint has brought the normalisers along."""
+        self.normalized = bool(self.log_normalizers_2.isfinite().all())
+
+    def feature_losses(self, features_BD: Tensor, batch: Batch) -> Tensor:
+        """Return the two contrastive losses of each sample, added, ``[B]``."""
+        embeddings_MBE = torch.stack(
+            [
+                normalize(head(features).float(), dim=1)
+                for head, features in zip(self.heads, [features_BD, *batch["features"]], strict=True)
+            ]
+        )
+        rows_BK = self.banks.candidates(batch["index"], batch["label"], self.current_epoch)
+        self.pending = rows_BK[:, 0], embeddings_MBE.detach()
+        scores_2BK = self.scores(embeddings_MBE, rows_BK, batch["source"])
+        bank_rows = self.banks.memory_MNE.shape[1]
+        if not self.normalized:
+            self.estimate_normalizers(scores_2BK.detach(), bank_rows)
+        losses_2B = [
+            noise_contrastive_per_sample(scores_BK, normalizer, bank_rows)
+            for scores_BK, normalizer in zip(scores_2BK, self.log_normalizers_2, strict=True)
+        ]
+        return losses_2B[0] + losses_2B[1]
+
+    def scores(self, embeddings_MBE: Tensor, rows_BK: Tensor, source_B: Tensor) -> Tensor:
+        """Return similarities over the temperature, ``[2, B, 1 + K]``: of the student to its source's bank, and back.
+
+        The whole bank is scored before columns are chosen: B x n numbers, instead of B x K rows of the bank.
+        """
+        memory_MNE = self.banks.memory_MNE
+        with torch.autocast(memory_MNE.device.type, enabled=False):
+            teacher_BE = select_target(embeddings_MBE[1:], source_B)
+            student_scores_BN = select_target(embeddings_MBE[STUDENT] @ memory_MNE[1:].mT, source_B)
+            teacher_scores_BN = teacher_BE @ memory_MNE[STUDENT].T
+        scores_2BN = torch.stack([student_scores_BN, teacher_scores_BN])
+        return scores_2BN.gather(2, rows_BK.expand(2, -1, -1)) / self.contrast_temperature
+
+    def estimate_normalizers(self, scores_2BK: Tensor, bank_rows: int) -> None:
+        """Set Z of both directions from the first batch, that of all processes together."""
+        own_2 = torch.stack([log_normalizer(scores_BK, bank_rows) for scores_BK in scores_2BK])
+        all_W2: Any = self.all_gather(own_2)
+        self.log_normalizers_2 = all_W2.view(-1, 2).exp().mean(0).log()
+        self.normalized = True
+
+    def on_after_backward(self) -> None:
+        """Bring the banks up to date: not before, since the backward pass needs their rows as they were."""
+        assert self.pending is not None
+        rows_B, embeddings_MBE = self.pending
+        gathered: Any = self.all_gather((rows_B, embeddings_MBE.transpose(0, 1).contiguous()))
+        rows, embeddings = gathered
+        self.banks.update(rows.flatten(), embeddings.view(-1, *embeddings.shape[-2:]), self.momentum)
+        self.pending = None
+
+
+def check_room(banks: int, rows: int, dimensions: int, bank_gb: float, device: torch.device) -> None:
+    """Say how much memory the banks take.
+
+    Raises:
+        UserError: It is more than ``bank_gb``, or than the GPU has left.
+    """
+    needed = banks * rows * dimensions * torch.float32.itemsize / 1e9
+    takes = f"{banks} memory banks of {rows} x {dimensions} numbers, {needed:.3g} GB"
+    mend = "lower method.dimensions, or learn from fewer images (data.fraction)"
+    if needed > bank_gb:
+        raise UserError(
+            f"method=crd keeps {takes}, {needed - bank_gb:.3g} GB more than method.bank_gb={bank_gb:g}: "
+            f"raise it, {mend}"
+        )
+    if device.type == "cuda" and (free := torch.cuda.mem_get_info(device)[0] / 1e9) < needed:
+        raise UserError(f"method=crd keeps {takes}, {needed - free:.3g} GB more than {device} has left: {mend}")
+    logger.info("method=crd keeps %s", takes)

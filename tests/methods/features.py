@@ -1,0 +1,65 @@
+"""Networks with features of several widths, for the methods that learn from them."""
+
+from typing import Any
+
+import lightning
+import tiny
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from ktlight.methods.features import FeatureMethod
+from ktlight.models.classifier import Classifier
+from ktlight.models.sources import LiveSource
+from ktlight.routing.router import SampleRouter
+from ktlight.routing.rules import MostConfident, RoutingRule
+
+
+class Featured(nn.Module):
+    """Two layers, with timm's name for the second."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(3 * tiny.SIZE**2, width), nn.Tanh())
+        self.head = nn.Linear(width, tiny.CLASSES)
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(image))
+
+
+def featured(seed: int, width: int) -> Classifier:
+    torch.manual_seed(seed)
+    return Classifier(
+        Featured(width), tiny.Scale(), name=f"featured{seed}", architecture="featured", num_classes=tiny.CLASSES
+    )
+
+
+def networks() -> list[Classifier]:
+    """Return a student and a teacher of different widths."""
+    return [featured(0, 5), featured(1, 7)]
+
+
+def sources(models: list[Classifier]) -> list[LiveSource]:
+    return [LiveSource(name, model.frozen_copy()) for name, model in zip(("student", "teacher"), models, strict=True)]
+
+
+class Record(Callback):
+    """Keeps the batches as they were routed, and the terms that the method made of them."""
+
+    def __init__(self) -> None:
+        self.batches: list[dict[str, Any]] = []
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.batches.append({**batch, "loss": outputs["loss"].detach(), "epoch": trainer.current_epoch})
+
+
+def train(
+    method: FeatureMethod, models: list[Classifier], rule: RoutingRule | None = None, **options: Any
+) -> tuple[lightning.Trainer, Record]:
+    """Train with the sources that the models are before the training."""
+    rule, record = rule or MostConfident(use_labels=True), Record()
+    router = SampleRouter(rule.candidates(sources(models)), rule, features=True)
+    return tiny.fit(method, callbacks=[router, record], **options), record
