@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from ktlight.config.location import config_directory
-from ktlight.config.model_source import register_models
+from ktlight.config.model_source import MODEL_GROUPS, register_models
 from ktlight.config.overrides import check_overrides
 from ktlight.config.resolvers import register_resolvers
 from ktlight.data.arrays import MapDataset, from_torch
@@ -18,6 +18,7 @@ from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
 from ktlight.report.folder import RunFolder
+from ktlight.tasks.assemble import listed_teacher, model_config, teacher_roles
 from ktlight.tasks.loggers import extra_loggers
 from ktlight.tasks.pretrain import trained_classifier
 from ktlight.tasks.transfer import Transfer
@@ -26,7 +27,7 @@ from ktlight.tasks.transfer import transfer as run
 
 def transfer(
     student: nn.Module | str,
-    teacher: nn.Module | str,
+    teacher: nn.Module | str | Sequence[nn.Module | str],
     train_data: MapDataset,
     val_data: MapDataset,
     *,
@@ -41,7 +42,7 @@ def transfer(
         student: A network that maps a batch of the data's images to logits ``[B, C]``, left as it is; or the name of a
             timm model, whose weights are looked for as on the command line (add ``student.checkpoint=`` to
             ``overrides``) and which takes uint8 images.
-        teacher: Likewise.
+        teacher: Likewise; several as a list, with ``schedule=`` in ``overrides``.
         train_data: Map-style data set of ``(image, label)``: the image ``uint8 [3, h, w]``, augmented and resized as
             the config ``data`` says, or ``float``, given to the networks as it is.
         val_data: What the figures are measured on, likewise.
@@ -60,19 +61,18 @@ def transfer(
         >>> outcome = ktlight.transfer(my_net, "resnet50", train, val, method="kl_dp")  # doctest: +SKIP
         >>> outcome.results["transfer_delta"], outcome.student.network  # doctest: +SKIP
     """
-    models = {"student": student, "teacher": teacher}
-    named = [f"{role}={model}" for role, model in models.items() if isinstance(model, str)]
+    teachers = [teacher] if isinstance(teacher, nn.Module | str) else list(teacher)
+    models = {"student": student, **dict(zip(teacher_roles(len(teachers)), teachers, strict=True))}
+    named = [f"{role}={model}" for role, model in models.items() if isinstance(model, str) and role in MODEL_GROUPS]
     config = _config([f"method={method}", "data=python", *named, *overrides])
     dataset = from_torch(train_data, val_data, class_names=tuple(class_names) if class_names else None)
     run_folder = RunFolder(Path(folder))
     run_folder.path.mkdir(parents=True, exist_ok=True)
     if not config.resume:
         run_folder.set_aside()
-    student_classifier, teacher_classifier = (
-        _classifier(role, model, config, dataset, run_folder) for role, model in models.items()
-    )
+    learner, *others = (_classifier(role, model, config, dataset, run_folder) for role, model in models.items())
     with extra_loggers(config, run_folder) as loggers:
-        return run(config, dataset, student_classifier, teacher_classifier, run_folder, loggers)
+        return run(config, dataset, learner, others, run_folder, loggers)
 
 
 def _config(overrides: list[str]) -> DictConfig:
@@ -87,7 +87,8 @@ def _classifier(
     role: str, model: nn.Module | str, config: DictConfig, dataset: ImageDataset, folder: RunFolder
 ) -> Classifier:
     if isinstance(model, str):
-        return trained_classifier(config, role, dataset, folder)
+        spec = model_config(config[role]) if role in MODEL_GROUPS else listed_teacher(config, model)
+        return trained_classifier(config, role, spec, dataset, folder)
     name = type(model).__name__
     classes = _count_logits(model, dataset)
     return Classifier(copy.deepcopy(model), nn.Identity(), name=name, architecture=name, num_classes=classes)

@@ -109,6 +109,8 @@ def _check_choices(override: Override, search: list[str]) -> None:
     known = [*_choices(group, search), *(model_choices() if group in MODEL_GROUPS else _nested_choices(group))]
     for value in _values(override):
         value = value.strip("'\"")
+        if group == "teacher" and value.startswith("["):  # Hydra would keep the last one
+            raise UserError(f"several teachers are a list of values: 'teachers={value}'")
         bare = value.partition(".")[0] if group in MODEL_GROUPS else value  # a model name may carry a timm tag
         if bare in known or value.startswith(("[", "glob(")):
             continue

@@ -2,7 +2,9 @@
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -11,8 +13,10 @@ from ktlight.models.names import ALIASES
 
 
 def register_resolvers() -> None:
-    """Register ``${digest:}``, ``${sweep_id:}``, ``${config_groups:}`` and ``${model_aliases:}``."""
+    """Register what the config files use: ``${digest:}``, ``${sweep_id:}`` and the others below."""
     OmegaConf.register_new_resolver("digest", digest, replace=True)
+    OmegaConf.register_new_resolver("teacher_names", teacher_names, replace=True)
+    OmegaConf.register_new_resolver("steps_for", steps_for, replace=True)
     # Cached: the jobs of a sweep, in whatever process they run, must see the folder of the sweep that started them.
     OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)
@@ -22,6 +26,16 @@ def register_resolvers() -> None:
 def digest(text: object) -> str:
     """Return eight hexadecimal digits that stand for ``text``; the same on every machine and rank."""
     return hashlib.sha256(str(text).encode()).hexdigest()[:8]
+
+
+def teacher_names(teacher: str, teachers: Sequence[Any]) -> str:
+    """Return the names of the list of teachers, else of the one teacher, as they stand in folder names."""
+    return "+".join(str(entry if isinstance(entry, str) else entry["name"]) for entry in teachers) or teacher
+
+
+def steps_for(samples: int, batch: int) -> int:
+    """Return how many optimiser steps of ``batch`` samples take ``samples``; at least one."""
+    return max(1, round(samples / batch))
 
 
 def sweep_id() -> str:

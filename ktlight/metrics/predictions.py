@@ -21,10 +21,11 @@ class Predictions(Metric):
     label: list[Tensor]
     prediction: list[Tensor]
     confidence: list[Tensor]
+    mean: list[Tensor]
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("index", "label", "prediction", "confidence"):
+        for name in ("index", "label", "prediction", "confidence", "mean"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, logits_KBC: Tensor, labels_B: Tensor, index_B: Tensor) -> None:
@@ -33,15 +34,17 @@ class Predictions(Metric):
         self.label.append(labels_B)
         self.prediction.append(logits_KBC.argmax(2).T)
         self.confidence.append(log_odds(logits_KBC).T)
+        self.mean.append(logits_KBC.softmax(2).mean(0).argmax(1))
 
     def compute(self) -> dict[str, Tensor]:
-        """Return ``index`` ``[n]``, ``label`` ``[n]``, ``prediction`` ``[K, n]`` and ``confidence`` ``[K, n]``.
+        """Return ``index``, ``label`` and ``mean`` ``[n]``, ``prediction`` and ``confidence`` ``[K, n]``.
 
-        Confidences are the log-odds of the predicted class: probabilities near 1 would round to false ties.
+        ``mean`` is the class with the largest probability on average over the models. Confidences are the log-odds of
+        the predicted class: probabilities near 1 would round to false ties.
         """
-        index, label, prediction, confidence = (
+        index, label, prediction, confidence, mean = (
             torch.cat(state) if isinstance(state, list) else state
-            for state in (self.index, self.label, self.prediction, self.confidence)
+            for state in (self.index, self.label, self.prediction, self.confidence, self.mean)
         )
         order = index.argsort(stable=True)
         first = torch.ones_like(order, dtype=torch.bool)
@@ -52,4 +55,5 @@ class Predictions(Metric):
             "label": label[rows],
             "prediction": prediction[rows].T,
             "confidence": confidence[rows].T,
+            "mean": mean[rows],
         }

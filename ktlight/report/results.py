@@ -1,6 +1,7 @@
 """The figures of a transfer, from nothing but the predictions of the models on the same samples."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,25 +26,29 @@ def transfer_figures(columns: Mapping[str, Tensor], class_names: Sequence[str]) 
     """Return the figures of one transfer, in percent (of the test samples unless said otherwise).
 
     Args:
-        columns: ``label``, ``before``, ``teacher``, ``ensemble`` and ``after``, and ``teacher_after`` where the teacher
-            learned too, each int64 ``[n]``: the columns of the run's ``predictions.parquet``, from which every figure
-            can be computed again.
+        columns: ``label``, ``before``, ``teacher`` (or ``teacher1``, ``teacher2``, ...), ``ensemble``,
+            ``ensemble_mean`` and ``after``, and ``teacher_after`` where the teacher learned too, each int64 ``[n]``:
+            the columns of the run's ``predictions.parquet``, from which every figure can be computed again.
         class_names: Names of the classes.
 
     Returns:
         ``transfer_delta_ci95`` is the adjusted Wald interval for paired proportions (Bonett and Price, 2012),
         ``mcnemar_p`` the exact p-value of no change; ``transfer_rate`` is None if there was nothing to transfer.
-        ``flip_entropy`` (nats) and ``top20_classes`` describe where the teacher's complementary knowledge lies.
+        ``flip_entropy`` (nats) and ``top20_classes`` describe where the teacher's complementary knowledge lies. Several
+        teachers are taken together: they know what any of them knows; ``acc_teacher`` is that of the best, and
+        ``teachers`` has the figures of each.
     """
     labels, before, after = columns["label"], columns["before"], columns["after"]
-    teacher = columns["teacher"]
+    teachers = {name: column for name, column in columns.items() if re.fullmatch(r"teacher\d*", name)}
+    teacher = any_right(list(teachers.values()), labels)
     counts_C = class_counts(prediction_flips(before, teacher, labels)[0], labels, len(class_names))
     rate = float(transfer_rate(before, teacher, after, labels))
     figures = {
         "num_eval": len(labels),
         "acc_before": accuracy(before, labels),
-        "acc_teacher": accuracy(teacher, labels),
+        "acc_teacher": max(accuracy(each, labels) for each in teachers.values()),
         "acc_ensemble": accuracy(columns["ensemble"], labels),
+        "acc_ensemble_mean": accuracy(columns["ensemble_mean"], labels),
         "acc_after": accuracy(after, labels),
         **change(before, after, labels),
         "complementary_knowledge": float(complementary_knowledge(before, teacher, labels)),
@@ -51,9 +56,47 @@ def transfer_figures(columns: Mapping[str, Tensor], class_names: Sequence[str]) 
         "flip_entropy": float(class_entropy(counts_C)),
         "top20_classes": [class_names[number] for number in top_classes(counts_C, 20).nonzero().flatten().tolist()],
     }
-    if "teacher_after" in columns:
-        figures |= change(teacher, columns["teacher_after"], labels, "teacher_")
+    for role, predictions in teachers.items():
+        if f"{role}_after" in columns:
+            figures |= change(predictions, columns[f"{role}_after"], labels, f"{role}_")
+    if "unguarded" in columns:
+        figures |= change(before, columns["unguarded"], labels, "unguarded_")
+    if len(teachers) > 1:
+        figures["teachers"] = [known_to(before, each, after, labels) for each in teachers.values()]
     return figures
+
+
+def known_to(before: Tensor, teacher: Tensor, after: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Return the figures of one teacher of several: its accuracy, what only it knew, and how much of that arrived."""
+    rate = float(transfer_rate(before, teacher, after, labels))
+    return {
+        "acc": accuracy(teacher, labels),
+        "complementary_knowledge": float(complementary_knowledge(before, teacher, labels)),
+        "transfer_rate": None if math.isnan(rate) else rate,
+    }
+
+
+def any_right(predictions: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """Return the label where any of several models is right, else what the first says, ``[n]``."""
+    right = torch.stack([each == labels for each in predictions]).any(0)
+    return torch.where(right, labels, predictions[0])
+
+
+def stage_figures(columns: Mapping[str, Tensor], number: int, *, chained: bool) -> dict[str, Any]:
+    """Return how one stage of a schedule changed the student.
+
+    Args:
+        columns: As for :func:`transfer_figures`, with ``after_stage1``, ``after_stage2``, ...
+        number: Which stage, from 1.
+        chained: Whether a stage starts from the student of the stage before; otherwise from the initial one.
+    """
+    labels, after = columns["label"], columns[f"after_stage{number}"]
+    start = columns[f"after_stage{number - 1}"] if chained and number > 1 else columns["before"]
+    return {
+        "acc_after": accuracy(after, labels),
+        **change(start, after, labels),
+        "overall_delta": accuracy(after, labels) - accuracy(columns["before"], labels),
+    }
 
 
 def change(before: Tensor, after: Tensor, labels: Tensor, prefix: str = "") -> dict[str, Any]:

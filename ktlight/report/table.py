@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 WITHIN_NOISE = "within noise"
@@ -22,7 +23,7 @@ def print_transfer(results: Mapping[str, Any], folder: Path, next_command: str) 
     console.print(table)
     console.print(f"folder       {short(folder)}")
     console.print(f"the student  timm.create_model('local-dir:{short(folder)}/student', pretrained=True)")
-    console.print(f"next         {next_command}")
+    console.print(f"next         {escape(next_command)}")
 
 
 def print_transfer_line(results: Mapping[str, Any], folder: Path) -> None:
@@ -36,11 +37,13 @@ def print_transfer_line(results: Mapping[str, Any], folder: Path) -> None:
 
 
 def _transfer_rows(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    several, soup = "teachers" in results, "average" in results
     low, high = results["transfer_delta_ci95"]
     rows = [
         ("accuracy before", percent(results["acc_before"]), f"of {results['num_eval']} held-out samples"),
-        ("accuracy of the teacher", percent(results["acc_teacher"]), ""),
-        ("accuracy of the ensemble", percent(results["acc_ensemble"]), "the more confident of the two"),
+        ("accuracy of the teacher", percent(results["acc_teacher"]), "the best of them" if several else ""),
+        ("accuracy of the ensemble", percent(results["acc_ensemble"]), "the most confident model, per sample"),
+        ("  by mean probability", percent(results["acc_ensemble_mean"]), "no training either"),
         ("accuracy after", percent(results["acc_after"]), ""),
         (
             "transfer delta",
@@ -49,15 +52,26 @@ def _transfer_rows(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ),
         ("knowledge gain", percent(results["knowledge_gain"]), "wrong before, right after"),
         ("knowledge loss", percent(results["knowledge_loss"]), "right before, wrong after"),
-        ("complementary knowledge", percent(results["complementary_knowledge"]), "only the teacher was right"),
+        ("complementary knowledge", percent(results["complementary_knowledge"]), "only a teacher was right"),
         ("transfer rate", percent(results["transfer_rate"]), "of that, now right"),
-        ("taught by the teacher", percent(results["teacher_share"]), "of the training samples"),
+        ("taught by teachers", percent(results["teacher_share"]), "of the training samples"),
     ]
-    if "teacher_transfer_delta" in results:
-        low, high = results["teacher_transfer_delta_ci95"]
-        change = f"{results['teacher_transfer_delta']:+.2f}"
-        rows.append(("teacher's own delta", change, f"95% interval {low:+.2f} to {high:+.2f}"))
+    for number, name in enumerate(results["teacher"].split("+"), 1):
+        role = f"teacher{number}" if several else "teacher"
+        if f"{role}_transfer_delta" in results:
+            rows.append(_delta_row(f"{name}'s own delta", results, f"{role}_"))
+    for number, stage in enumerate(results.get("stages", []), 1):
+        rows.append(_delta_row(f"{stage['teacher']} alone" if soup else f"stage {number}: {stage['teacher']}", stage))
+    if results.get("guard"):
+        kept = f"{100 * results['guard']['share']:.0f}% of the way is kept"
+        rows.append(_delta_row("delta without the guard", results, "unguarded_", kept))
     return rows
+
+
+def _delta_row(label: str, figures: Mapping[str, Any], prefix: str = "", remark: str = "") -> tuple[str, str, str]:
+    low, high = figures[f"{prefix}transfer_delta_ci95"]
+    interval = f"95% interval {low:+.2f} to {high:+.2f}"
+    return label, f"{figures[f'{prefix}transfer_delta']:+.2f}", f"{interval}; {remark}" if remark else interval
 
 
 def print_pretrain(results: Mapping[str, Any], folder: Path) -> None:

@@ -9,6 +9,7 @@ from ktlight.config.limits import check_options
 from ktlight.errors import UserError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # of a GPU, of the processor
 
 
 def run_task(config: DictConfig) -> dict[str, Any]:
@@ -34,6 +35,14 @@ def run_task(config: DictConfig) -> dict[str, Any]:
         from ktlight.tasks.evaluate import run_evaluate
 
         return run_evaluate(config)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
+            raise UserError(
+                "the memory is full: use a smaller data.batch_size (with trainer.accumulate_grad_batches, if the "
+                "effective batch is to stay) or fewer teachers; with cache=auto frozen models run once, one after the "
+                "other. Whole epochs are kept: continue with resume=true."
+            ) from error
+        raise
     except OSError as error:
         if error.errno in DISK_FULL:
             raise UserError(

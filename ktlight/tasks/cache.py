@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from ktlight.cache.store import LogitStore
 from ktlight.cache.upkeep import describe, problems, sweep
@@ -14,7 +14,7 @@ from ktlight.errors import UserError
 from ktlight.models.zoo import cache_directory
 from ktlight.report.folder import RunFolder
 from ktlight.report.store import print_entries
-from ktlight.tasks.assemble import data_module, load_dataset, open_folder
+from ktlight.tasks.assemble import data_module, load_dataset, model_config, open_folder
 from ktlight.tasks.caching import OutputCache
 from ktlight.tasks.pretrain import trained_classifier
 
@@ -51,9 +51,8 @@ def fill(config: DictConfig, folder: RunFolder) -> None:
     dataset = load_dataset(config)
     classifiers = []
     for name in config.models:
-        with open_dict(config):
-            config.student = model_node(name)
-        classifiers.append(trained_classifier(config, "student", dataset, folder).frozen_copy())
+        model = model_config(model_node(name))
+        classifiers.append(trained_classifier(config, name, model, dataset, folder).frozen_copy())
     cache = OutputCache(config)
     by_canvas: dict[int, ImageDataModule] = {}
     for classifier in classifiers:

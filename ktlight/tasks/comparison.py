@@ -7,7 +7,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-SHOWN = ("task", "method", "teacher", "student", "data", "seed", "resume", "experiment")
+SHOWN = ("task", "method", "teacher", "teachers", "student", "data", "seed", "resume", "experiment")
 """Options that have a column of their own, or change nothing."""
 
 _sweeps: list[Path] = []

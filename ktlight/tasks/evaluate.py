@@ -7,18 +7,17 @@ from omegaconf import DictConfig
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import accuracy
 from ktlight.report.table import print_evaluate
-from ktlight.tasks.assemble import data_module, load_dataset, open_folder, record_start
+from ktlight.tasks.assemble import check_classes, data_module, load_dataset, model_config, open_folder, record_start
 from ktlight.tasks.evaluation import answers
 from ktlight.tasks.pretrain import trained_classifier
 from ktlight.tasks.training import is_first_process, wait_for_all
-from ktlight.tasks.transfer import check_classes
 
 
 def run_evaluate(config: DictConfig) -> dict[str, Any]:
     """Measure the student on the validation split (task=evaluate)."""
     folder: RunFolder = open_folder(config)
     dataset = load_dataset(config)
-    student = trained_classifier(config, "student", dataset, folder)
+    student = trained_classifier(config, "student", model_config(config.student), dataset, folder)
     check_classes(dataset, {"student": student})
     data = data_module(config, dataset, [student])
     record_start(config, folder, dataset, {"student": student})

@@ -9,11 +9,11 @@ from lightning import LightningDataModule, LightningModule
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from ktlight.data.datamodule import ImageDataModule
+from ktlight.data.datamodule import ImageDataModule, OrderedView
 from ktlight.metrics.predictions import Predictions
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
-from ktlight.tasks.caching import OutputCache
+from ktlight.tasks.caching import Device, OutputCache
 from ktlight.tasks.training import build_trainer
 from ktlight.types import Batch
 
@@ -27,12 +27,14 @@ class Answers:
         label: Labels, ``[n]``.
         prediction: Predicted class by model, ``[n]`` each.
         confidence: Log-odds of the predicted class by model, ``[n]`` each.
+        mean: Class with the largest probability on average over the models, ``[n]``.
     """
 
     index: Tensor
     label: Tensor
     prediction: dict[str, Tensor]
     confidence: dict[str, Tensor]
+    mean: Tensor
 
 
 class Evaluation(LightningModule):
@@ -83,10 +85,29 @@ def frozen_answers(
     return _answers(models, predictions.compute())
 
 
+def plain_logits(classifier: Classifier, images: OrderedView, cache: OutputCache) -> Tensor:
+    """Return the logits ``[rows, C]`` of a frozen model for plain images, from the store where they can be stored."""
+    stored = cache.outputs(classifier, [images])
+    return live_logits(classifier, images, cache.device) if stored is None else stored[0].float()
+
+
+def live_logits(classifier: Classifier, images: OrderedView, device: Device) -> Tensor:
+    """Return the logits ``[rows, C]`` of a model in evaluation mode, computed now, on the processor."""
+    source = LiveSource("", classifier)
+    source.to(device.root)
+    with device.context():
+        answers = [
+            source.logits({**batch, "image": batch["image"].to(device.root)}).float().cpu()
+            for batch in images.batches()
+        ]
+    return torch.cat(answers)
+
+
 def _answers(models: Mapping[str, Classifier], gathered: Mapping[str, Tensor]) -> Answers:
     return Answers(
         index=gathered["index"],
         label=gathered["label"],
         prediction=dict(zip(models, gathered["prediction"], strict=True)),
         confidence=dict(zip(models, gathered["confidence"], strict=True)),
+        mean=gathered["mean"],
     )

@@ -22,7 +22,15 @@ from ktlight.report.folder import RunFolder
 from ktlight.report.results import accuracy
 from ktlight.report.table import print_pretrain
 from ktlight.restraints.interpolation import WeightInterpolation
-from ktlight.tasks.assemble import data_module, load_dataset, open_folder, optimization, record_start, seed
+from ktlight.tasks.assemble import (
+    data_module,
+    load_dataset,
+    model_config,
+    open_folder,
+    optimization,
+    record_start,
+    seed,
+)
 from ktlight.tasks.evaluation import answers
 from ktlight.tasks.loggers import extra_loggers, log_results
 from ktlight.tasks.training import fit, is_first_process, wait_for_all
@@ -46,7 +54,9 @@ def run_pretrain(config: DictConfig) -> dict[str, Any]:
     return results
 
 
-def trained_classifier(config: DictConfig, role: str, dataset: ImageDataset, folder: RunFolder) -> Classifier:
+def trained_classifier(
+    config: DictConfig, role: str, model: ModelConfig, dataset: ImageDataset, folder: RunFolder
+) -> Classifier:
     """Return the trained model of a role (``student``, ``teacher``), pretraining it first where that is agreed.
 
     Weights are never silently random. They come from the role's checkpoint, else from the local zoo, else from the Hub
@@ -56,7 +66,6 @@ def trained_classifier(config: DictConfig, role: str, dataset: ImageDataset, fol
     Raises:
         MissingWeights: There are none, and the data set is too large to train on it unasked.
     """
-    model = model_config(config[role])
     zoo = Zoo()
 
     def build() -> Classifier:
@@ -163,13 +172,6 @@ def pretrain(
 def training_share(config: DictConfig) -> TrainingShare:
     """Return which part of the training split the models of a run learn from."""
     return TrainingShare(config.data.fraction, config.data.holdout)
-
-
-def model_config(group: DictConfig) -> ModelConfig:
-    """Return the plain form of the config group ``student`` or ``teacher``."""
-    config = OmegaConf.to_object(group)
-    assert isinstance(config, ModelConfig)
-    return config
 
 
 def moving_average(decay: float | None) -> list[Callback]:

@@ -5,8 +5,9 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -21,11 +22,15 @@ from omegaconf import DictConfig
 
 from ktlight.errors import UserError
 from ktlight.methods.base import TransferMethod
+from ktlight.models.sources import LiveSource
 from ktlight.report.curves import Curves
 from ktlight.report.files import write_atomically
 from ktlight.report.folder import RunFolder
+from ktlight.routing.router import SampleRouter
 
 logger = logging.getLogger(__name__)
+
+Decision = TypeVar("Decision")
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -127,8 +132,11 @@ def fit(
     """
     resumed = resume and folder.checkpoint.exists()
     curves = Curves(folder.path / "curves.csv", resume=resumed)
-    for network in method.networks[: method.learners]:
-        _lay_out(network, config)
+    if config.channels_last:
+        for network in method.networks[: method.learners]:
+            network.network.to(memory_format=torch.channels_last)
+    if config.compile:
+        compile_step(method, callbacks, config.compile)
     trainer = build_trainer(
         config,
         max_epochs=max_epochs,
@@ -150,6 +158,15 @@ def shows_progress(config: DictConfig) -> bool:
 def is_first_process() -> bool:
     """Return whether this process is the one that writes files."""
     return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+
+
+def agreed(value: Decision) -> Decision:
+    """Return the first process's value in every process of the run, where each has computed its own."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    values = [value]
+    torch.distributed.broadcast_object_list(values)
+    return values[0]
 
 
 def wait_for_all() -> None:
@@ -188,14 +205,29 @@ class EpochSeed(Callback):
         torch.manual_seed((base * 1_000_003 + trainer.current_epoch) * 1_009 + trainer.global_rank)
 
 
-def _lay_out(network: Any, config: DictConfig) -> None:
-    if config.channels_last:
-        network.network.to(memory_format=torch.channels_last)
-    if config.compile:
-        try:
-            network.network.compile(mode=config.compile)
-        except RuntimeError as error:
-            raise UserError(f"trainer.compile={config.compile} does not work here: {error}") from error
+def compile_step(method: TransferMethod, callbacks: Sequence[Callback], mode: str) -> None:
+    """Compile what a training step computes: forward passes with preprocessing and losses, sources, and routing.
+
+    Each is one graph for whole batches and one for the last, smaller one; sizes are never made variable, because a
+    graph of fixed sizes is faster and can be replayed on a GPU. The interpolation of weights stays as it is: one fused
+    operation over all tensors.
+
+    Raises:
+        UserError: PyTorch knows no such mode, or does not compile here.
+    """
+    try:
+        compiled = partial(torch.compile, mode=mode, dynamic=False)
+        networks: Any = method.networks
+        for network in networks:  # for validation; within the losses it is traced as a part of them
+            network.network.compile(mode=mode, dynamic=False)
+        method.losses = compiled(method.losses)  # type: ignore[method-assign]
+        for router in (callback for callback in callbacks if isinstance(callback, SampleRouter)):
+            router.route = compiled(router.route)  # type: ignore[method-assign]
+            for source in router.sources:
+                if isinstance(source, LiveSource):
+                    source.classifier.network.compile(mode=mode, dynamic=False)
+    except RuntimeError as error:
+        raise UserError(f"trainer.compile={mode} does not work here: {error}") from error
 
 
 def _sweeps_in_one_process() -> bool:

@@ -1,34 +1,41 @@
 """The main job: let the student learn what the teachers know, and measure what it learned."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 from torch import Tensor
 
-from ktlight.config.instantiate import make
-from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
-from ktlight.methods.base import TransferMethod
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
-from ktlight.models.sources import LiveSource
 from ktlight.report.folder import RunFolder
-from ktlight.report.results import more_confident, transfer_figures
+from ktlight.report.results import accuracy, more_confident, stage_figures, transfer_figures
 from ktlight.report.table import print_transfer, print_transfer_line
-from ktlight.routing.router import SampleRouter
-from ktlight.tasks.assemble import data_module, load_dataset, open_folder, optimization, record_start, seed
+from ktlight.tasks.assemble import (
+    check_classes,
+    data_module,
+    load_dataset,
+    model_config,
+    open_folder,
+    record_start,
+    teacher_configs,
+    teacher_roles,
+)
 from ktlight.tasks.caching import OutputCache
 from ktlight.tasks.evaluation import Answers, answers, frozen_answers
+from ktlight.tasks.guard import guard_student
 from ktlight.tasks.loggers import extra_loggers, log_results
 from ktlight.tasks.pretrain import trained_classifier
-from ktlight.tasks.training import fit, is_first_process, wait_for_all
+from ktlight.tasks.schedule import SCHEDULES, Outcome
+from ktlight.tasks.stage import Setting, build_method
+from ktlight.tasks.training import is_first_process, wait_for_all
 
 
 class Transfer(NamedTuple):
@@ -46,16 +53,16 @@ class Transfer(NamedTuple):
 
 
 def run_transfer(config: DictConfig) -> dict[str, Any]:
-    """Transfer from the config's teacher to its student and show the table (task=transfer)."""
+    """Transfer from the config's teachers to its student and show the table (task=transfer)."""
     folder = open_folder(config)
     if config.resume and folder.results is not None:
         show(folder.results, folder)
         return folder.results
+    models = {"student": model_config(config.student), **teacher_configs(config)}
     dataset = load_dataset(config)
-    student = trained_classifier(config, "student", dataset, folder)
-    teacher = trained_classifier(config, "teacher", dataset, folder)
+    student, *teachers = (trained_classifier(config, role, model, dataset, folder) for role, model in models.items())
     with extra_loggers(config, folder) as loggers:
-        results = transfer(config, dataset, student, teacher, folder, loggers).results
+        results = transfer(config, dataset, student, teachers, folder, loggers).results
         log_results(loggers, results)
     if is_first_process():
         show(results, folder)
@@ -68,14 +75,16 @@ def show(results: dict[str, Any], folder: RunFolder) -> None:
         print_transfer_line(results, folder.path)
         return
     given = [option for option in HydraConfig.get().overrides.task if not option.startswith(("method=", "resume="))]
-    print_transfer(results, folder.path, " ".join(["python run.py -m method=kl,xe_kl,kl_dp,kl_dp_unsup", *given]))
+    print_transfer(
+        results, folder.path, " ".join(["python run.py -m method=kl,xe_kl,kl_dp,kl_dp_unsup", *map(shlex.quote, given)])
+    )
 
 
 def transfer(
     config: DictConfig,
     dataset: ImageDataset,
     student: Classifier,
-    teacher: Classifier,
+    teachers: Sequence[Classifier],
     folder: RunFolder,
     loggers: Sequence[Logger] = (),
 ) -> Transfer:
@@ -85,43 +94,59 @@ def transfer(
         config: The composed config.
         dataset: Images to learn from and to be measured on.
         student: Learns; it is changed in place.
-        teacher: Teaches; it is changed in place only by methods that train it too.
+        teachers: Teach; they are changed in place only by methods that train them too.
         folder: Where everything goes.
         loggers: Further loggers beside the curves.
 
     Raises:
         UserError: The parts do not fit each other, or training diverged.
     """
-    check_classes(dataset, {"student": student, "teacher": teacher})
-    initial = {"student": student.frozen_copy(), "teacher": teacher.frozen_copy()}
-    seed(config)
-    method = build_method(config, student, teacher)
-    data = data_module(config, dataset, [student, teacher], method.holdout)
+    by_role = dict(zip(teacher_roles(len(teachers)), teachers, strict=True))
+    models = {"student": student, **by_role}
+    check_classes(dataset, models)
+    trains = config.method._target_ is not None
+    method = build_method(config, list(models.values())) if trains else None  # what cannot work ends here
+    if method is None:
+        check_untrained(config)
+    if method is None or method.learners == 1:
+        for teacher in teachers:
+            teacher.freeze()  # then one copy of it in memory serves everyone
+    data = data_module(config, dataset, list(models.values()), method)
+    if config.guard.name != "off" or config.schedule.get("average") == "greedy":
+        data.ordered_holdout_images()  # without any, this ends here and not after the training
+    initial = {role: model.frozen_copy() for role, model in models.items()}
     record_start(config, folder, dataset, initial)
-    cache = OutputCache(config)
-    before = frozen_answers(config.trainer, initial, data, cache)
-    curves = fit(
-        config.trainer, method, data, folder,
-        max_epochs=config.trainer.max_epochs,
-        resume=config.resume,
-        callbacks=[*sample_router(config, method, initial, data, cache), *restraint(config)],
-        loggers=loggers,
-    )  # fmt: skip
-    learned = {"student": student, "teacher": teacher} if method.learners > 1 else {"student": student}
-    columns = predictions(before, answers(config.trainer, learned, data))
+    setting = Setting(config, data, OutputCache(config), loggers)
+    before = frozen_answers(config.trainer, initial, data, setting.cache)
+    columns = columns_before(before)
+    outcome, learned, guarded = Outcome(0, None, 0), {}, None
+    if trains:
+        right = {role: accuracy(before.prediction[role], before.label) for role in by_role}
+        outcome = SCHEDULES[config.schedule.name](setting, student, by_role, folder, right)
+        learned = models if outcome.learners > 1 else {"student": student}
+        if config.guard.name != "off":
+            columns["unguarded"] = answers(config.trainer, {"student": student}, data).prediction["student"]
+            guarded = guard_student(student, initial["student"].network.state_dict(), setting)
+        columns |= columns_after(answers(config.trainer, learned, data), outcome)
+    else:
+        columns["after"] = columns["ensemble" if config.method.rule == "most_confident" else "ensemble_mean"]
     results = {
         "task": "transfer",
         "student": student.name,
-        "teacher": teacher.name,
+        "teacher": "+".join(teacher.name for teacher in teachers),
         "method": config.method.name,
+        "schedule": config.schedule.name,
         "data": config.data.name,
+        "evaluated_on": config.data.evaluate_on,
         "seed": config.seed,
-        "epochs": config.trainer.max_epochs,
+        "epochs": outcome.epochs,
         "num_train": data.num_train,
         **transfer_figures(columns, dataset.class_names),
-        "teacher_share": (curves.mean("share/teacher") or 0.0) if method.routed else None,
+        "teacher_share": outcome.teacher_share,
+        **stage_records(outcome, by_role, columns),
+        "guard": guarded,
         "weights_before": initial["student"].weights_hash(),
-        "weights_teacher": initial["teacher"].weights_hash(),
+        **{f"weights_{role}": initial[role].weights_hash() for role in by_role},
         "weights_after": student.weights_hash(),
     }
     if is_first_process():
@@ -133,67 +158,53 @@ def transfer(
     return Transfer(student, results, folder)
 
 
-def predictions(before: Answers, after: Answers) -> dict[str, Tensor]:
-    """Return the columns of ``predictions.parquet``; all figures of the transfer follow from them.
-
-    Args:
-        before: Answers of the initial student and the teacher.
-        after: Answers of the student, and of the teacher where the method trains it too.
-    """
-    columns = {
-        "index": before.index,
-        "label": before.label,
-        "before": before.prediction["student"],
-        "teacher": before.prediction["teacher"],
-        "ensemble": more_confident(
-            torch.stack(list(before.prediction.values())), torch.stack(list(before.confidence.values()))
-        ),
-        "after": after.prediction["student"],
-    }
-    if "teacher" in after.prediction:
-        columns["teacher_after"] = after.prediction["teacher"]
-    return columns
-
-
-def check_classes(dataset: ImageDataset, models: dict[str, Classifier]) -> None:
-    """Raise `UserError` unless every model tells as many classes apart as the data has."""
-    for role, model in models.items():
-        if model.num_classes != dataset.num_classes:
+def check_untrained(config: DictConfig) -> None:
+    """Raise `UserError` where a method without training is combined with what acts on training."""
+    for group, neutral in (("schedule", "parallel"), ("guard", "off")):
+        if config[group].name != neutral:
             raise UserError(
-                f"the {role} {model.name} tells {model.num_classes} classes apart, but {dataset.name} has "
-                f"{dataset.num_classes}: student, teacher and data must share one label space. Fine-tune the model "
-                f"first: python run.py task=pretrain student={model.name} student.checkpoint=..."
+                f"method={config.method.name} trains nothing, so {group}={config[group].name} has no meaning: "
+                f"use {group}={neutral}"
             )
 
 
-def build_method(config: DictConfig, student: Classifier, teacher: Classifier) -> TransferMethod:
-    """Return the method that ``method=`` names, and check that its router suits it."""
-    method: TransferMethod = make(
-        config.method, networks=[student, teacher], optimization=optimization(config.optim, student)
-    )
-    has_router = config.router._target_ is not None
-    if method.routed and not has_router:
-        raise UserError(f"method={config.method.name} learns from routed targets: give a router, e.g. router=teacher")
-    if has_router and not method.routed:
-        raise UserError(f"in method={config.method.name} the networks teach each other: use it with router=none")
-    return method
+def columns_before(before: Answers) -> dict[str, Tensor]:
+    """Return the columns of ``predictions.parquet`` that are known before training."""
+    models = dict(before.prediction)
+    return {
+        "index": before.index,
+        "label": before.label,
+        "before": models.pop("student"),
+        **models,
+        "ensemble": more_confident(
+            torch.stack(list(before.prediction.values())), torch.stack(list(before.confidence.values()))
+        ),
+        "ensemble_mean": before.mean,
+    }
 
 
-def sample_router(
-    config: DictConfig,
-    method: TransferMethod,
-    initial: dict[str, Classifier],
-    data: ImageDataModule,
-    cache: OutputCache,
-) -> list[Callback]:
-    """Return the sample router over the initial student and the teacher, where the method wants one."""
-    if not method.routed:
-        return []
-    rule = make(config.router)
-    candidates = rule.candidates([LiveSource(name, model) for name, model in initial.items()])
-    return [SampleRouter(cache.sources(candidates, data, config.trainer.max_epochs), rule)]
+def columns_after(after: Answers, outcome: Outcome) -> dict[str, Tensor]:
+    """Return the columns of ``predictions.parquet`` that training gives; all figures follow from the columns."""
+    networks = {"after" if role == "student" else f"{role}_after": said for role, said in after.prediction.items()}
+    stages = {f"after_stage{number}": stage.prediction for number, stage in enumerate(outcome.stages, 1)}
+    return {**networks, **stages}
 
 
-def restraint(config: DictConfig) -> list[Callback]:
-    """Return the callback that restrains the weights, if ``restraint=`` names one."""
-    return [make(config.restraint)] if config.restraint._target_ else []
+def stage_records(
+    outcome: Outcome, teachers: Mapping[str, Classifier], columns: Mapping[str, Tensor]
+) -> dict[str, Any]:
+    """Return what is said of the stages of a schedule; nothing where there is only one."""
+    if not outcome.stages:
+        return {}
+    chained = outcome.average is None  # in a soup, every student starts from the initial one
+    records = [
+        {
+            "teacher": teachers[stage.teacher].name,
+            "epochs": stage.epochs,
+            "teacher_share": stage.learned.teacher_share,
+            **stage_figures(columns, number, chained=chained),
+        }
+        for number, stage in enumerate(outcome.stages, 1)
+    ]
+    average = {} if chained else {"average": dict(outcome.average or {})}
+    return {"stages": records, **average}

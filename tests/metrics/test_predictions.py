@@ -20,6 +20,8 @@ def test_predictions_come_in_the_order_of_the_indices() -> None:
     assert computed["label"].tolist() == labels.tolist()
     np.testing.assert_array_equal(computed["prediction"].numpy(), logits_KBC.numpy().argmax(2))
     top = np.sort(logits_KBC.double().softmax(2).numpy(), axis=2)[..., -1]
+    mean = logits_KBC.double().softmax(2).numpy().mean(0)
+    np.testing.assert_array_equal(computed["mean"].numpy(), mean.argmax(1))
     np.testing.assert_allclose(computed["confidence"].double().sigmoid().numpy(), top, rtol=1e-5)
 
 
