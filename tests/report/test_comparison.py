@@ -11,7 +11,8 @@ def run(**changes: Any) -> dict[str, Any]:
     results = {
         "task": "transfer", "method": "kl_dp", "teacher": "vit_b", "student": "resnet50", "data": "digits", "seed": 3,
         "options": "", "num_eval": 1437, "acc_before": 71.234, "acc_teacher": 82.345, "acc_ensemble": 83.456,
-        "acc_ensemble_mean": 84.567, "acc_after": 74.567, "transfer_delta": 3.333, "transfer_delta_ci95": [1.111, 5.555],
+        "acc_ensemble_mean": 84.567, "acc_after": 74.567, "transfer_delta": 3.333,
+        "transfer_delta_ci95": [1.111, 5.555],
         "knowledge_gain": 6.666, "knowledge_loss": 3.334, "teacher_share": 64.283, "top20_classes": ["3", "8"],
     }  # fmt: skip
     return {**results, **changes}

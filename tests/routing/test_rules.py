@@ -1,4 +1,5 @@
 import pytest
+import tiny
 import torch
 
 from ktlight.errors import UserError
@@ -45,3 +46,10 @@ def test_flips_are_those_of_the_current_student() -> None:
     routing = Flip("student")(torch.stack([right, teacher]), batch, wrong)
     assert routing.source_B.tolist() == [1]
     torch.testing.assert_close(routing.target_BC, teacher)
+
+
+@pytest.mark.parametrize("use_labels", [True, False])
+def test_data_partitioning_over_one_source_is_self_distillation(use_labels: bool) -> None:
+    logits_MBC, batch = torch.randn(1, 12, tiny.CLASSES), tiny.batch()
+    partitioned, fixed = (rule(logits_MBC, batch, None) for rule in (MostConfident(use_labels), Fixed(0)))
+    assert torch.equal(partitioned.source_B, fixed.source_B) and torch.equal(partitioned.target_BC, fixed.target_BC)
