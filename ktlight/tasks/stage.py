@@ -80,8 +80,9 @@ def build_method(config: DictConfig, networks: Sequence[Classifier]) -> Transfer
         raise UserError(f"method={config.method.name} learns from routed targets: give a router, e.g. router=teacher")
     if has_router and not method.routed:
         raise UserError(f"in method={config.method.name} the networks teach each other: use it with router=none")
-    options = peer_options(config.optim, len(peers))[: method.learners - 1]
-    method.peer_optimizations = [optimization(own, peer) for own, peer in zip(options, peers, strict=False)]
+    learning = peers[: method.learners - 1]
+    options = peer_options(config.optim, len(learning))
+    method.peer_optimizations = [optimization(own, peer) for own, peer in zip(options, learning, strict=True)]
     return method
 
 
@@ -89,12 +90,12 @@ def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
     """Return the options of each peer's optimiser: those of the student's, but for what ``optim.peers`` says.
 
     Raises:
-        UserError: ``optim.peers`` says something of more networks than there are, or of an option that is none.
+        UserError: ``optim.peers`` says something of more networks than learn, or of an option that is none.
     """
     common: Any = OmegaConf.to_container(options, resolve=True)
     own: list[dict[str, Any]] = common.pop("peers")
     if len(own) > peers:
-        raise UserError(f"optim.peers has {len(own)} entries, but there are {peers} networks beside the student")
+        raise UserError(f"optim.peers has {len(own)} entries, but {peers} networks learn beside the student")
     for number, entry in enumerate(own):
         if unknown := set(entry) - set(common):
             raise UserError(
