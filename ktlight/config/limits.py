@@ -70,7 +70,6 @@ NUMBERS = {
     "method.mixing": SHARE,
     "method.temperature": POSITIVE,
     "method.weight": NOT_NEGATIVE,
-    "method.holdout": PART,
     "method.beta": NOT_NEGATIVE,
     "method.alpha": NOT_NEGATIVE,
     "method.gamma": NOT_NEGATIVE,

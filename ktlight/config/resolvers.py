@@ -17,6 +17,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("digest", digest, replace=True)
     OmegaConf.register_new_resolver("teacher_names", teacher_names, replace=True)
     OmegaConf.register_new_resolver("steps_for", steps_for, replace=True)
+    OmegaConf.register_new_resolver("held_out_for", held_out_for, replace=True)
     # Cached: the jobs of a sweep, in whatever process they run, must see the folder of the sweep that started them.
     OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)
@@ -36,6 +37,11 @@ def teacher_names(teacher: str, teachers: Sequence[Any]) -> str:
 def steps_for(samples: int, batch: int) -> int:
     """Return how many optimiser steps of ``batch`` samples take ``samples``; at least one."""
     return max(1, round(samples / batch))
+
+
+def held_out_for(rule: str) -> float:
+    """Return the share of the training images that a target rule of KDCL needs kept apart."""
+    return 0.1 if rule == "general" else 0.0
 
 
 def sweep_id() -> str:

@@ -35,8 +35,8 @@ class TransferMethod(LightningModule, ABC):
     """
 
     first_bad_step: Tensor
-    holdout: float = 0.0
-    """Share of the training samples that the method wants kept apart from training."""
+    needs_holdout: bool = False
+    """Whether the method measures on training images that are kept apart."""
     routed: bool = False
     """Whether the method learns from the targets that a sample router writes."""
     needs_features: bool = False

@@ -36,12 +36,11 @@ class KDCL(TransferMethod):
         networks: The student, then the teachers.
         optimization: Optimiser and learning rate of every network.
         name: Name of the method in results.
-        rule: How the target is made: ``naive``, ``linear``, ``minlogit`` or ``general``.
+        rule: How the target is made: ``naive``, ``linear``, ``minlogit`` or ``general``, which weighs the networks by
+            how their errors correlate on the held-out training images (``data.holdout``), anew every epoch.
         weight: Lambda, the weight of the collaborative term.
         temperature: T.
         update_teacher: Whether the teachers learn too.
-        holdout: Share of the training samples kept apart for ``general``, which weighs the networks by how their
-            errors correlate there, anew every epoch.
         own_views: Whether each network sees an augmented view of its own.
     """
 
@@ -57,24 +56,19 @@ class KDCL(TransferMethod):
         weight: float,
         temperature: float,
         update_teacher: bool,
-        holdout: float,
         own_views: bool,
     ) -> None:
         check_peers(name, networks)
         if rule not in (*TARGET_RULES, "general"):
             raise UserError(f"unknown method.rule '{rule}': choose one of {', '.join(TARGET_RULES)}, general")
-        if rule == "general" and not 0 < holdout < 1:
-            raise UserError(
-                "method.rule=general weighs the networks on kept-apart samples: set method.holdout, e.g. 0.1"
-            )
         peers = networks if update_teacher else [networks[0], *(network.frozen_copy() for network in networks[1:])]
         super().__init__(peers, optimization)
         self.name = name
         self.rule = rule
+        self.needs_holdout = rule == "general"
         self.weight = weight
         self.own_views = own_views
         self.temperature = temperature
-        self.holdout = holdout if rule == "general" else 0.0
         self.learners = len(networks) if update_teacher else 1
         self.register_buffer("general_weights_N", torch.full((len(networks),), 1 / len(networks)), persistent=False)
 

@@ -116,7 +116,7 @@ def teacher_roles(count: int) -> list[str]:
 def data_module(
     config: DictConfig, dataset: ImageDataset, classifiers: Sequence[Classifier], method: TransferMethod | None = None
 ) -> ImageDataModule:
-    """Return the data module, with the held-out images and the views that a method wants.
+    """Return the data module, with as many views of an image as a method wants.
 
     With ``data.canvas: null`` its canvas is the largest image that any of the models crops from.
     """
@@ -132,7 +132,7 @@ def data_module(
         eval_batch_size=options.eval_batch_size,
         workers=options.workers,
         seed=config.seed,
-        holdout=max(method.holdout if method else 0.0, options.holdout),
+        holdout=options.holdout,
         networks=method.learners if method and method.own_views else 1,
         evaluate_on=options.evaluate_on,
     )

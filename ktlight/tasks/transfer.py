@@ -112,7 +112,8 @@ def transfer(
         for teacher in teachers:
             teacher.freeze()  # then one copy of it in memory serves everyone
     data = data_module(config, dataset, list(models.values()), method)
-    if config.guard.name != "off" or config.schedule.get("average") == "greedy":
+    greedy = config.schedule.get("average") == "greedy"
+    if greedy or config.guard.name != "off" or (method is not None and method.needs_holdout):
         data.ordered_holdout_images()  # without any, this ends here and not after the training
     initial = {role: model.frozen_copy() for role, model in models.items()}
     record_start(config, folder, dataset, initial)

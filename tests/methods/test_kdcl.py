@@ -18,7 +18,7 @@ RULES = ("naive", "linear", "minlogit", "general")
 
 def kdcl(rule: str = "naive", update_teacher: bool = True, **options: Any) -> KDCL:
     networks = [tiny.classifier(0), tiny.classifier(1, nn.BatchNorm1d(48))]
-    defaults = {"name": "kdcl", "weight": 1.0, "temperature": 2.0, "holdout": 0.25, "own_views": False}
+    defaults = {"name": "kdcl", "weight": 1.0, "temperature": 2.0, "own_views": False}
     method = KDCL(networks, tiny.optimization(), rule=rule, update_teacher=update_teacher, **{**defaults, **options})  # type: ignore[arg-type]
     method.trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     return method.eval()  # so that one sample at a time gives what the batch gives
@@ -95,7 +95,7 @@ def test_gradients_reach_both_networks_and_not_through_the_target(rule: str) -> 
 def test_a_teacher_that_is_not_updated_stays_as_it_is(rule: str) -> None:
     method = kdcl(rule, update_teacher=False)
     before = [state(network) for network in method.networks]
-    trainer = tiny.fit(method, tiny.data_module(holdout=method.holdout))
+    trainer = tiny.fit(method, tiny.data_module(holdout=0.25))
     assert method.learners == 1
     assert changed(method.networks[0], before[0]) == {"network.1.weight", "network.1.bias"}
     assert not changed(method.networks[1], before[1])  # nor its BatchNorm statistics
@@ -107,7 +107,7 @@ def test_both_learn(rule: str) -> None:
     method = kdcl(rule)
     method.optimization = tiny.optimization(lr=0.01)
     before = [state(network) for network in method.networks]
-    data = tiny.data_module(holdout=method.holdout)
+    data = tiny.data_module(holdout=0.25)
     first, later = (tiny.fit(method, data, max_epochs=epochs).callback_metrics for epochs in (1, 5))
     assert all(later[f"train/label_{number}"] < first[f"train/label_{number}"] for number in (0, 1))
     for network, old in zip(method.networks, before, strict=True):
@@ -139,7 +139,6 @@ def test_general_weighs_by_the_errors_on_the_held_out_images() -> None:
     ("options", "message"),
     [
         ({"rule": "best"}, "unknown method.rule 'best': choose one of naive, linear, minlogit, general"),
-        ({"rule": "general", "holdout": 0.0}, "set method.holdout"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], message: str) -> None:
@@ -151,5 +150,5 @@ def test_one_network_alone_is_refused() -> None:
     with pytest.raises(UserError, match="at least two networks"):
         KDCL(
             [tiny.classifier()], tiny.optimization(), name="kdcl", rule="naive", weight=1.0, temperature=2.0,
-            update_teacher=True, holdout=0.1, own_views=False,
+            update_teacher=True, own_views=False,
         )  # fmt: skip

@@ -69,7 +69,7 @@ def test_networks_that_all_learn_are_whole_graphs(rule: Any, graphs: CompileCoun
     def kdcl() -> KDCL:
         return KDCL(
             [tiny.classifier(0), tiny.classifier(1)], tiny.optimization(lr=0.01), name="kdcl", rule=rule, weight=1.0,
-            temperature=2.0, update_teacher=True, holdout=0.1, own_views=False,
+            temperature=2.0, update_teacher=True, own_views=False,
         )  # fmt: skip
 
     expected = trained(kdcl(), None, compiled=False)

@@ -162,6 +162,7 @@ def setting(total: int | None) -> Any:
         (["teachers=[{name: test_vit, size: 3}]"], "no option 'size'"),
         (["teacher=[test_vit,test_resnet]"], "teachers=[test_vit,test_resnet]"),
         ([TWO, "schedule=soup", "schedule.average=greedy", BRIEF], "data.holdout"),
+        (["method=kdcl", "method.rule=general", "data.holdout=0"], "data.holdout"),
         (["method=ensemble", TWO, "schedule=soup"], "use schedule=parallel"),
         (["method=kdcl", "optim.peers=[{lr: 0.1},{lr: 0.2}]"], "optim.peers has 2 entries"),
         (["method=kdcl", "optim.peers=[{rate: 0.1}]"], "no option 'rate'"),
