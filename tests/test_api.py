@@ -145,3 +145,37 @@ def test_a_used_folder_is_set_aside(floats: tuple[Any, Any], tmp_path: Path) -> 
     first = ktlight.transfer(Net(64), Net(64, seed=1), *floats, folder=tmp_path, overrides=[*QUICK, "seed=1"])
     ktlight.transfer(Net(64), Net(64, seed=1), *floats, folder=tmp_path, overrides=QUICK)
     assert ktlight.api.RunFolder(tmp_path / "previous-1").results == first.results
+
+
+@pytest.mark.parametrize("schedule", ["parallel", "sequential", "soup"])
+def test_several_teachers_of_the_user_s_own(schedule: str, floats: tuple[Any, Any], tmp_path: Path) -> None:
+    train, val = floats
+    student, *teachers = (trained(train, 64, seed, steps) for seed, steps in ((0, 5), (1, 60), (2, 60)))
+    before = [teacher.layers[1].weight.clone() for teacher in teachers]
+    outcome = ktlight.transfer(
+        student, teachers, train, val, folder=tmp_path / "run", overrides=[*QUICK, f"schedule={schedule}"]
+    )
+    assert outcome.results["teacher"] == "Net+Net" and len(outcome.results["teachers"]) == 2
+    assert outcome.results["weights_after"] != outcome.results["weights_before"]
+    assert len(outcome.results.get("stages", [])) == (0 if schedule == "parallel" else 2)
+    for teacher, weights in zip(teachers, before, strict=True):
+        assert torch.equal(teacher.layers[1].weight, weights)
+
+
+def test_a_named_model_among_several_teachers(pixels: tuple[Any, Any], tmp_path: Path) -> None:
+    train, val = pixels
+    inputs = train[0][0].numel()
+    student, teacher = trained(train, inputs, 0, steps=5), trained(train, inputs, 1)
+    overrides = [*QUICK, "pretrain.epochs=1", "method=dml", "optim.peers=[{lr: 0.0},{lr: 0.01}]"]
+    overrides.remove("optim.lr=0.2")
+    outcome = ktlight.transfer(
+        student, [teacher, "test_resnet"], train, val, method="dml", folder=tmp_path / "run", overrides=overrides
+    )
+    assert outcome.results["teacher"] == "Net+test_resnet" and outcome.results["teacher1_transfer_delta"] <= 0
+    assert (tmp_path / "run" / "teacher2" / "model.safetensors").exists()
+
+
+def test_methods_on_features_need_a_classifier_layer(floats: tuple[Any, Any], tmp_path: Path) -> None:
+    train, val = floats
+    with pytest.raises(UserError, match=r"Net.*features"):
+        ktlight.transfer(Net(64), Net(64, seed=1), train, val, method="cd", folder=tmp_path / "run", overrides=QUICK)

@@ -112,9 +112,14 @@ def transfer(
         for teacher in teachers:
             teacher.freeze()  # then one copy of it in memory serves everyone
     data = data_module(config, dataset, list(models.values()), method)
-    greedy = config.schedule.get("average") == "greedy"
-    if greedy or config.guard.name != "off" or (method is not None and method.needs_holdout):
+    decides = config.guard.name != "off" or config.schedule.get("average") == "greedy"
+    if decides or (method is not None and method.needs_holdout):
         data.ordered_holdout_images()  # without any, this ends here and not after the training
+    if decides and config.data.evaluate_on == "holdout":
+        raise UserError(
+            "the guard or the greedy soup decides on data.holdout's images, so they cannot also measure the outcome: "
+            "use data.evaluate_on=val"
+        )
     initial = {role: model.frozen_copy() for role, model in models.items()}
     record_start(config, folder, dataset, initial)
     setting = Setting(config, data, OutputCache(config), loggers)

@@ -74,6 +74,7 @@ def test_statistics_of_batchnorm_are_those_of_the_kept_network(
     [
         (["guard=wise", "data.holdout=0"], "data.holdout"),
         (["guard=wise", "data.holdout=1.5"], "data.holdout=1.5 must be"),
+        (["guard=wise", "data.evaluate_on=holdout"], "data.evaluate_on=val"),
         (["guard=wise", "guard.steps=0"], "guard.steps=0 must be"),
         (["guard=wize"], "wise"),
         (["method=ensemble", "guard=rollback"], "use guard=off"),
