@@ -62,9 +62,13 @@ def transfer(
         >>> outcome.results["transfer_delta"], outcome.student.network  # doctest: +SKIP
     """
     teachers = [teacher] if isinstance(teacher, nn.Module | str) else list(teacher)
+    if not teachers or any(each is other for number, each in enumerate(teachers) for other in teachers[:number]):
+        raise UserError("give at least one teacher, and each of them once")
     models = {"student": student, **dict(zip(teacher_roles(len(teachers)), teachers, strict=True))}
     named = [f"{role}={model}" for role, model in models.items() if isinstance(model, str) and role in MODEL_GROUPS]
     config = _config([f"method={method}", "data=python", *named, *overrides])
+    if config.teachers:
+        raise UserError("give several teachers as the argument `teacher`, not as an override")
     dataset = from_torch(train_data, val_data, class_names=tuple(class_names) if class_names else None)
     run_folder = RunFolder(Path(folder))
     run_folder.path.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,9 @@ def test_the_table_of_settings(method: str, batch: int) -> None:
     assert (config.data.load.repository, config.data.fraction) == ("ILSVRC/imagenet-1k", 0.1)
     assert (config.data.augment.kind, config.data.augment.flip) == ("resized_crop", True)
     assert config.trainer.max_epochs == 20 and config.trainer.channels_last
+    routers = {"kl_dp": (True, None), "kl_dp_unsup": (False, None), "self_distill": (None, 0)}
+    if method != "xe_kl_mcl":
+        assert (config.router.get("use_labels"), config.router.get("source")) == routers.get(method, (None, 1))
     restrained = "mcl" in method
     assert optimization(config.optim, tiny.classifier()).scaled_lr(batch) == pytest.approx(
         (1e-2 if restrained else 1e-4) * batch / 256

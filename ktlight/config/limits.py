@@ -3,7 +3,7 @@
 from math import inf
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ktlight.errors import UserError
 
@@ -134,14 +134,31 @@ def check_options(config: DictConfig) -> None:
     Raises:
         UserError: One of them is of another type or out of its range.
     """
-    for key, number in NUMBERS.items():
-        value = OmegaConf.select(config, key, default=ABSENT)
-        if value is not ABSENT and not number.holds(value):
-            raise UserError(f"{key}={_shown(value)} must be {number}")
+    _check_numbers(config, NUMBERS)
+    check_peers(config.optim.peers)
     for key, choices in CHOICES.items():
         value = OmegaConf.select(config, key, default=ABSENT)
         if value is not ABSENT and value not in choices:
             raise UserError(f"{key}={_shown(value)} must be {' or '.join(map(_shown, choices))}")
+
+
+def check_peers(entries: Any) -> None:
+    """Check what ``optim.peers`` says, which is merged with ``optim`` later.
+
+    Raises:
+        UserError: It is no list of mappings, or a number is out of its range.
+    """
+    if not isinstance(entries, ListConfig) or not all(isinstance(entry, DictConfig) for entry in entries):
+        raise UserError("optim.peers must be a list of mappings, one a network, such as [{lr: 0.01}]")
+    for number, entry in enumerate(entries):
+        _check_numbers(entry, OPTIMIZATION, f"optim.peers[{number}].")
+
+
+def _check_numbers(config: DictConfig, numbers: dict[str, Number], prefix: str = "") -> None:
+    for key, number in numbers.items():
+        value = OmegaConf.select(config, key, default=ABSENT)
+        if value is not ABSENT and not number.holds(value):
+            raise UserError(f"{prefix}{key}={_shown(value)} must be {number}")
 
 
 def _shown(value: Any) -> str:

@@ -39,9 +39,9 @@ def steps_for(samples: int, batch: int) -> int:
     return max(1, round(samples / batch))
 
 
-def held_out_for(rule: str) -> float:
-    """Return the share of the training images that a target rule of KDCL needs kept apart."""
-    return 0.1 if rule == "general" else 0.0
+def held_out_for(rule: str, guard: str) -> float:
+    """Return the share of the training images that a target rule of KDCL, or a guard, needs kept apart."""
+    return 0.1 if rule == "general" or guard != "off" else 0.0
 
 
 def sweep_id() -> str:

@@ -5,8 +5,12 @@ The bits are the finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable p
 of its own, and the bits are the same for every version of NumPy.
 """
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import numpy as np
 import numpy.typing as npt
+import torch
 
 IntArray = npt.NDArray[np.int64]
 
@@ -15,6 +19,15 @@ VIEW_STREAM = 2
 SAMPLE_STREAM = 3
 ROUTING_STREAM = 4
 SCHEDULE_STREAM = 5
+NEGATIVE_STREAM = 6
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def uncompiled(function: Function) -> Function:
+    """Return a function that the compiler leaves alone: it cannot trace the unsigned integers of NumPy."""
+    return torch.compiler.disable(function)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def random_bits(*coordinates: int | IntArray) -> npt.NDArray[np.uint64]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ktlight.functional.confidence import log_odds
 from ktlight.functional.flips import prediction_flips
-from ktlight.functional.randomness import ROUTING_STREAM, random_bits, random_uniform
+from ktlight.functional.randomness import ROUTING_STREAM, random_bits, random_uniform, uncompiled
 
 INITIAL_STUDENT = 0
 TEACHER = 1
@@ -83,6 +83,7 @@ def select_target(logits_MBC: Tensor, source_B: Tensor) -> Tensor:
     return logits_MBC[source_B.clamp_min(INITIAL_STUDENT), rows_B]
 
 
+@uncompiled
 def random_sources(indices_B: Tensor, view: int, seed: int, share: float, teachers: int) -> Tensor:
     """Return a teacher for a random share of the samples, each teacher equally likely, else the initial student.
 

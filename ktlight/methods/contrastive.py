@@ -49,6 +49,7 @@ class CRD(FeatureMethod):
 
     log_normalizers_2: Tensor
     banks: MemoryBanks
+    rows_BK: Tensor
 
     def __init__(
         self,
@@ -88,7 +89,8 @@ class CRD(FeatureMethod):
         """
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         widths = [self.student_width, *self.source_widths]
-        check_room(len(widths), len(data.train_rows), self.dimensions, self.bank_gb, self.trainer.strategy.root_device)
+        device = self.trainer.strategy.root_device
+        check_room(len(widths), len(data.train_rows), self.dimensions, data.batch_size, self.bank_gb, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(data.seed)
             self.heads.extend(nn.Linear(width, self.dimensions) for width in widths)
@@ -101,6 +103,10 @@ class CRD(FeatureMethod):
         """Look whether a checkpoint has brought the normalisers along."""
         self.normalized = bool(self.log_normalizers_2.isfinite().all())
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Draw what each sample is contrasted with: here and not in the losses, which may be compiled."""
+        self.rows_BK = self.banks.candidates(batch["index"], batch["label"], self.current_epoch)
+
     def feature_losses(self, features_BD: Tensor, batch: Batch) -> Tensor:
         """Return the two contrastive losses of each sample, added, ``[B]``."""
         embeddings_MBE = torch.stack(
@@ -109,9 +115,8 @@ class CRD(FeatureMethod):
                 for head, features in zip(self.heads, [features_BD, *batch["features"]], strict=True)
             ]
         )
-        rows_BK = self.banks.candidates(batch["index"], batch["label"], self.current_epoch)
-        self.pending = rows_BK[:, 0], embeddings_MBE.detach()
-        scores_2BK = self.scores(embeddings_MBE, rows_BK, batch["source"])
+        self.pending = self.rows_BK[:, 0], embeddings_MBE.detach()
+        scores_2BK = self.scores(embeddings_MBE, self.rows_BK, batch["source"])
         bank_rows = self.banks.memory_MNE.shape[1]
         if not self.normalized:
             self.estimate_normalizers(scores_2BK.detach(), bank_rows)
@@ -151,14 +156,14 @@ class CRD(FeatureMethod):
         self.pending = None
 
 
-def check_room(banks: int, rows: int, dimensions: int, bank_gb: float, device: torch.device) -> None:
-    """Say how much memory the banks take.
+def check_room(banks: int, rows: int, dimensions: int, batch: int, bank_gb: float, device: torch.device) -> None:
+    """Say how much memory the banks take, and the scores of a batch against all their rows with their gradients.
 
     Raises:
         UserError: It is more than ``bank_gb``, or than the GPU has left.
     """
-    needed = banks * rows * dimensions * torch.float32.itemsize / 1e9
-    takes = f"{banks} memory banks of {rows} x {dimensions} numbers, {needed:.3g} GB"
+    needed = rows * (banks * dimensions + (banks + 2) * batch) * torch.float32.itemsize / 1e9
+    takes = f"{banks} memory banks of {rows} x {dimensions} numbers and the scores of {batch} samples, {needed:.3g} GB"
     mend = "lower method.dimensions, or learn from fewer images (data.fraction)"
     if needed > bank_gb:
         raise UserError(

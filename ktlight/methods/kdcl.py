@@ -20,6 +20,7 @@ from ktlight.functional import (
 from ktlight.methods.base import TransferMethod, check_peers
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
+from ktlight.models.modes import evaluating
 from ktlight.types import Batch
 
 TARGET_RULES = {"naive": naive_target, "linear": linear_target, "minlogit": minlogit_target}
@@ -98,15 +99,11 @@ class KDCL(TransferMethod):
         if self.rule != "general":
             return
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        modes = [network.training for network in self.networks]
-        self.networks.eval()
         correlation = torch.zeros(len(self.networks), len(self.networks), device=self.device)
         for batch in data.holdout_dataloader():
             image, labels_B = batch["image"].to(self.device), batch["label"].to(self.device)
-            with self.trainer.precision_plugin.forward_context():
+            with self.trainer.precision_plugin.forward_context(), evaluating(self.networks):
                 logits_NBC = torch.stack([network(image).float() for network in self.networks])
             correlation += residual_correlation(logits_NBC, labels_B) * len(labels_B)
-        for network, mode in zip(self.networks, modes, strict=True):
-            network.train(mode)
         total = self.trainer.strategy.reduce(correlation, reduce_op="sum")
         self.general_weights_N = general_weights(total / len(data.holdout_rows))

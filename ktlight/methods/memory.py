@@ -7,9 +7,7 @@ from torch.nn.functional import normalize
 
 from ktlight.errors import UserError
 from ktlight.functional import other_class_rows, random_numbers, update_memory_
-from ktlight.functional.randomness import IntArray, random_bits
-
-NEGATIVE_STREAM = 5
+from ktlight.functional.randomness import NEGATIVE_STREAM, IntArray, random_bits
 
 
 class MemoryBanks(nn.Module):

@@ -29,7 +29,9 @@ class RunFolder:
     results.json           the figures, in percent; there when the run is finished
     predictions.parquet    index, label and every model's prediction, a row a test sample
     curves.csv             losses, shares and accuracies, a row an epoch
-    student/               the model, as ``timm.create_model("local-dir:...")`` loads it
+    guard.parquet          with a guard: what every point of the way says of the held-out training images
+    student/               the model, as ``timm.create_model("local-dir:...")`` loads it; also teacher/ if it learned
+    stages/1-teacher2/     curves and checkpoint of each stage of a schedule
     checkpoints/last.ckpt  state after the last whole epoch, for ``resume=true``, until the run is finished
     previous-N/            what an earlier run had left in the same folder
     ====================== ==================================================================
@@ -45,6 +47,15 @@ class RunFolder:
     def results(self) -> dict[str, Any] | None:
         """The results of a finished run, else None."""
         return json.loads(self.results_file.read_text()) if self.results_file.exists() else None
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints of the run and of its stages that there are."""
+        return [file for file in (self.checkpoint, *self.path.glob("stages/*/checkpoints/last.ckpt")) if file.exists()]
+
+    def stage(self, number: int, teacher: str) -> "RunFolder":
+        """Return the folder of a stage of a schedule, with its own curves and checkpoint."""
+        return RunFolder(self.path / "stages" / f"{number}-{teacher}")
 
     def set_aside(self) -> Path | None:
         """Move what an earlier run left here into ``previous-N`` and return that folder; None if there was nothing."""
@@ -64,7 +75,7 @@ class RunFolder:
         Raises:
             UserError: The folder holds an unfinished run of another config.
         """
-        if self.config_file.exists() and self.checkpoint.exists():
+        if self.config_file.exists() and self.checkpoints:
             self.check_config(text)
         write_text(self.config_file, text)
 
@@ -92,15 +103,16 @@ class RunFolder:
         }
         write_text(self.path / "environment.json", json.dumps(facts, indent=2))
 
-    def write_predictions(self, columns: Mapping[str, Tensor]) -> None:
-        """Write the integer columns ``[n]`` as a parquet file."""
+    def write_predictions(self, columns: Mapping[str, Tensor], name: str = "predictions") -> None:
+        """Write the columns ``[n]`` as a parquet file."""
         table = pa.table({name: column.cpu().numpy() for name, column in columns.items()})
-        write_atomically(self.path / "predictions.parquet", lambda file: pq.write_table(table, file))
+        write_atomically(self.path / f"{name}.parquet", lambda file: pq.write_table(table, file))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write the figures; their presence says that the run is finished, so its checkpoint goes."""
         write_text(self.results_file, json.dumps(results, indent=2, allow_nan=False) + "\n")
-        shutil.rmtree(self.checkpoint.parent, ignore_errors=True)
+        for checkpoint in self.checkpoints:
+            shutil.rmtree(checkpoint.parent, ignore_errors=True)
 
 
 def _stays(name: str) -> bool:

@@ -22,7 +22,8 @@ def print_transfer(results: Mapping[str, Any], folder: Path, next_command: str) 
     console = console_for_tables()
     console.print(table)
     console.print(f"folder       {short(folder)}")
-    console.print(f"the student  timm.create_model('local-dir:{short(folder)}/student', pretrained=True)")
+    if results["epochs"]:
+        console.print(f"the student  timm.create_model('local-dir:{short(folder)}/student', pretrained=True)")
     console.print(f"next         {escape(next_command)}")
 
 

@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 
 from ktlight.errors import UserError
 from ktlight.functional import prediction_flips
+from ktlight.models.modes import evaluating
 from ktlight.routing.rules import Flip, RoutingRule
 from ktlight.types import Batch, FeatureSource, LogitSource
 
@@ -115,8 +116,6 @@ class SampleRouter(Callback):
 def current_logits(module: LightningModule, batch: Batch) -> Tensor:
     """Return the current student's logits ``[B, C]`` in evaluation mode, leaving its mode as it was."""
     student: Any = module.networks[0]  # type: ignore[index]
-    training = student.training
-    student.eval()
-    logits: Tensor = student(batch["image"])
-    student.train(training)
+    with evaluating(student):
+        logits: Tensor = student(batch["image"])
     return logits

@@ -64,6 +64,11 @@ class Fixed(RoutingRule):
         """Return the one source."""
         if self.source >= len(sources):
             raise UserError(f"router.source={self.source}, but there are only sources 0 to {len(sources) - 1}")
+        if self.source > 0 and len(sources) > 2:
+            raise UserError(
+                f"router=teacher takes one teacher, but there are {len(sources) - 1}: choose among them with "
+                "router=most_confident or router=soft, or take them in turn with schedule=sequential or schedule=soup"
+            )
         return [sources[self.source]]
 
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:

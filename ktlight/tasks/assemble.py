@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def open_folder(config: DictConfig) -> RunFolder:
             logger.info("What an earlier run had left in this folder is now in %s", aside)
     elif folder.results is not None:
         folder.check_config(lasting(config))
-    elif not folder.checkpoint.exists():
+    elif not folder.checkpoints:
         logger.info("Nothing to resume in %s: starting from the beginning", folder.path)
     return folder
 
@@ -91,8 +92,9 @@ def teacher_configs(config: DictConfig) -> dict[str, ModelConfig]:
             raise UserError(f"schedule={config.schedule.name} needs a list of teachers: 'teachers=[resnet50,vit_s]'")
         return {"teacher": model_config(config.teacher)}
     models = [listed_teacher(config, entry) for entry in OmegaConf.to_container(config.teachers, resolve=True)]  # type: ignore[union-attr]
+    known = [replace(model, name="") for model in models]  # an alias is the same model
     for number, model in enumerate(models):
-        if model in models[:number]:
+        if known[number] in known[:number]:
             raise UserError(f"the teacher {model.name} is given twice in teachers=[...]: give each once")
     return dict(zip(teacher_roles(len(models)), models, strict=True))
 

@@ -183,7 +183,9 @@ class OutputCache:
         if self.mode == "readonly":
             raise UserError(
                 f"cache=readonly, but the outputs of {name} for this data are not in {self.store.root}: "
-                "fill the store with task=cache and the same data options, or use cache=auto"
+                "fill the store with task=cache and the same data options, or use cache=auto (task=cache stores the "
+                "logits of models for training views and test images; features, other plain images and the student "
+                "between the stages of a schedule are stored by runs themselves)"
             )
         first = self._probe(wanted)
         dtype = str(first.dtype).removeprefix("torch.")

@@ -2,18 +2,31 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ktlight.models.classifier import Classifier
-from ktlight.tasks.averaging import Score, average_into, held_out_score, state_of
+from ktlight.tasks.averaging import HeldOut, average_into, held_out, state_of
 from ktlight.tasks.stage import Setting
 
 logger = logging.getLogger(__name__)
 
 
-def guard_student(student: Classifier, initial: Mapping[str, Tensor], setting: Setting) -> dict[str, Any]:
+class Guarded(NamedTuple):
+    """What a guard found.
+
+    Attributes:
+        record: The share of the way that is kept, and the score of every point that was tried.
+        columns: What every point says of the held-out images, for ``guard.parquet``.
+    """
+
+    record: dict[str, Any]
+    columns: dict[str, Tensor]
+
+
+def guard_student(student: Classifier, initial: Mapping[str, Tensor], setting: Setting) -> Guarded:
     """Move the student to the best point between its initial weights and those it has, and return what was found.
 
     ``rollback`` knows the two ends only; ``wise`` tries ``guard.steps`` points of the line between them (Wortsman et
@@ -25,27 +38,26 @@ def guard_student(student: Classifier, initial: Mapping[str, Tensor], setting: S
         student: The student after the transfer; changed in place.
         initial: State dict of the network before the transfer.
         setting: With held-out images.
-
-    Returns:
-        The share of the way that is kept, and the score of every point that was tried.
     """
     steps = setting.config.guard.get("steps", 1)
     learned = state_of(student)
-    scores: dict[float, Score] = {}
+    points: dict[float, HeldOut] = {}
     for step in range(steps + 1):
         go_to(step / steps, student, initial, learned, setting)
-        scores[step / steps] = held_out_score(student, setting)
+        points[step / steps] = held_out(student, setting)
+    scores = {share: point.score for share, point in points.items()}
     share = max(scores, key=scores.__getitem__)  # the first of the best
     go_to(share, student, initial, learned, setting)
     logger.info(
         "guard=%s: %.0f%% of the way is kept (held-out accuracy %.2f%%; initial %.2f%%, transferred %.2f%%)",
         setting.config.guard.name, 100 * share, scores[share].acc, scores[0].acc, scores[1].acc,
     )  # fmt: skip
-    return {
-        "share": share,
-        "tried": [{"share": point, **score._asdict()} for point, score in scores.items()],
-        "held_out": len(setting.data.holdout_rows),
-    }
+    images = setting.data.ordered_holdout_images()
+    columns = {"index": torch.from_numpy(images.rows), "label": torch.from_numpy(images.labels)}
+    for tried, point in points.items():
+        columns |= {f"prediction_{tried:g}": point.prediction, f"log_probability_{tried:g}": point.log_probability}
+    tried_points = [{"share": point, **score._asdict()} for point, score in scores.items()]
+    return Guarded({"share": share, "tried": tried_points, "held_out": len(images.rows)}, columns)
 
 
 def go_to(

@@ -55,6 +55,39 @@ def extra_loggers(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger
         yield []
 
 
+class StageLogger(Logger):
+    """Passes the metrics of one stage of a schedule on, under names of their own.
+
+    Every stage counts its steps from 0; without the prefix their curves would lie on top of each other.
+
+    Args:
+        target: Where the metrics go.
+        stage: Number of the stage, from 1.
+    """
+
+    def __init__(self, target: Logger, stage: int) -> None:
+        super().__init__()
+        self.target = target
+        self.prefix = f"stage{stage}/"
+
+    @property
+    def name(self) -> str | None:
+        """Name of the logger behind it."""
+        return self.target.name
+
+    @property
+    def version(self) -> int | str | None:
+        """Version of the logger behind it."""
+        return self.target.version
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the config is known to the logger behind it."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Pass the metrics on."""
+        self.target.log_metrics({f"{self.prefix}{name}": value for name, value in metrics.items()}, step)
+
+
 def log_results(loggers: list[Logger], results: dict[str, Any]) -> None:
     """Give every logger the final figures."""
     figures = {f"results/{name}": value for name, value in results.items() if isinstance(value, int | float)}

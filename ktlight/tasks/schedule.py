@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 from torch import Tensor
 
 from ktlight.errors import UserError
 from ktlight.functional.randomness import SCHEDULE_STREAM, random_order
 from ktlight.models.classifier import Classifier
 from ktlight.report.folder import RunFolder
-from ktlight.tasks.averaging import average_into, held_out_score, state_of
-from ktlight.tasks.evaluation import answers
+from ktlight.report.results import accuracy
+from ktlight.tasks.averaging import average_into, held_out, state_of
+from ktlight.tasks.evaluation import Answers, answers
 from ktlight.tasks.stage import Learned, Setting, learn
 
 logger = logging.getLogger(__name__)
@@ -58,32 +60,29 @@ class Outcome:
     average: Mapping[str, float] | None = None
 
 
-def parallel(
-    setting: Setting, student: Classifier, teachers: Teachers, folder: RunFolder, accuracy: Mapping[str, float]
-) -> Outcome:
+def parallel(setting: Setting, student: Classifier, teachers: Teachers, folder: RunFolder, before: Answers) -> Outcome:
     """Train once with all teachers at the same time."""
-    epochs = setting.config.schedule.total_epochs or setting.config.trainer.max_epochs
+    (epochs,) = stage_epochs(setting.config, 1)
     learned = learn(setting, student, teachers, folder, epochs)
     return Outcome(learned.learners, learned.teacher_share, epochs)
 
 
 def sequential(
-    setting: Setting, student: Classifier, teachers: Teachers, folder: RunFolder, accuracy: Mapping[str, float]
+    setting: Setting, student: Classifier, teachers: Teachers, folder: RunFolder, before: Answers
 ) -> Outcome:
     """Train with one teacher after the other; before each, the student so far becomes the initial student."""
-    options = setting.config.schedule
-    stages = []
-    order = ordered(list(teachers), options.order, accuracy, setting.config.seed)
-    for number, (role, epochs) in enumerate(zip(order, stage_epochs(setting, len(order)), strict=True), 1):
+    config, stages = setting.config, []
+    by_accuracy = config.schedule.order in ("asc", "desc")
+    right = teacher_accuracy(setting, teachers, before) if by_accuracy else {}
+    order = ordered(list(teachers), config.schedule.order, right, config.seed)
+    for number, (role, epochs) in enumerate(zip(order, stage_epochs(config, len(order)), strict=True), 1):
         logger.info("Stage %d of %d: %s teaches for %d epochs", number, len(order), teachers[role].name, epochs)
-        learned = learn(setting, student, {role: teachers[role]}, stage_folder(folder, number, role), epochs)
+        learned = learn(setting.of_stage(number), student, {role: teachers[role]}, folder.stage(number, role), epochs)
         stages.append(Stage(role, epochs, predictions_of(student, setting), learned))
     return outcome_of(stages)
 
 
-def soup(
-    setting: Setting, student: Classifier, teachers: Teachers, folder: RunFolder, accuracy: Mapping[str, float]
-) -> Outcome:
+def soup(setting: Setting, student: Classifier, teachers: Teachers, folder: RunFolder, before: Answers) -> Outcome:
     """Train a student with each teacher alone, and average their weights (Wortsman et al., "Model soups", ICML 2022).
 
     A ``greedy`` average takes the students in the order of their accuracy on the held-out training images, and keeps
@@ -91,22 +90,22 @@ def soup(
     """
     stages, states, scores = [], {}, {}
     greedy = setting.config.schedule.average == "greedy"
-    epochs = stage_epochs(setting, len(teachers))
-    for number, (role, teacher) in enumerate(teachers.items(), 1):
+    lengths = stage_epochs(setting.config, len(teachers))
+    for number, ((role, teacher), epochs) in enumerate(zip(teachers.items(), lengths, strict=True), 1):
         logger.info("Student %d of %d learns from %s", number, len(teachers), teacher.name)
         single = copy.deepcopy(student)
-        learned = learn(setting, single, {role: teacher}, stage_folder(folder, number, role), epochs[number - 1])
-        stages.append(Stage(role, epochs[number - 1], predictions_of(single, setting), learned))
+        learned = learn(setting.of_stage(number), single, {role: teacher}, folder.stage(number, role), epochs)
+        stages.append(Stage(role, epochs, predictions_of(single, setting), learned))
         states[role] = state_of(single)
         if greedy:
-            scores[role] = held_out_score(single, setting)
+            scores[role] = held_out(single, setting).score
     chosen = list(states)
     if greedy:
         best, *others = sorted(states, key=scores.__getitem__, reverse=True)
         chosen, score = [best], scores[best]
         for role in others:
             mix(student, states, [*chosen, role], setting)
-            if (mixed := held_out_score(student, setting)).acc >= score.acc:
+            if (mixed := held_out(student, setting).score).acc >= score.acc:
                 chosen, score = [*chosen, role], mixed
     mix(student, states, chosen, setting)
     weights = {role: (role in chosen) / len(chosen) for role in states}
@@ -133,23 +132,28 @@ def ordered(roles: list[str], order: str, accuracy: Mapping[str, float], seed: i
     return roles
 
 
-def stage_epochs(setting: Setting, stages: int) -> list[int]:
+def teacher_accuracy(setting: Setting, teachers: Teachers, before: Answers) -> dict[str, float]:
+    """Return how good the teachers are: on the held-out training images, if there are any, else on the test samples.
+
+    The paper orders its teachers by their accuracy on the test samples.
+    """
+    if not len(setting.data.holdout_rows):
+        return {role: accuracy(before.prediction[role], before.label) for role in teachers}
+    return {role: held_out(teacher, setting).score.acc for role, teacher in teachers.items()}
+
+
+def stage_epochs(config: DictConfig, stages: int) -> list[int]:
     """Return the epochs of each stage: ``schedule.total_epochs`` dealt out, the first stages taking what is left over.
 
     Raises:
         UserError: There are fewer epochs than stages.
     """
-    total = setting.config.schedule.total_epochs
+    total = config.schedule.total_epochs
     if total is None:
-        return [setting.config.trainer.max_epochs] * stages
+        return [config.trainer.max_epochs] * stages
     if total < stages:
         raise UserError(f"schedule.total_epochs={total} is less than an epoch for each of the {stages} teachers")
     return [total // stages + (number < total % stages) for number in range(stages)]
-
-
-def stage_folder(folder: RunFolder, number: int, role: str) -> RunFolder:
-    """Return the folder of a stage within that of the run."""
-    return RunFolder(folder.path / "stages" / f"{number}-{role}")
 
 
 def predictions_of(student: Classifier, setting: Setting) -> Tensor:

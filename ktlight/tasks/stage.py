@@ -1,7 +1,7 @@
 """One stage of a transfer: a student learns from the teachers it is given."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from ktlight.routing.rules import RoutingRule
 from ktlight.tasks.assemble import optimization, seed
 from ktlight.tasks.caching import OutputCache
 from ktlight.tasks.evaluation import plain_logits
+from ktlight.tasks.loggers import StageLogger
 from ktlight.tasks.training import fit
 
 
@@ -32,6 +33,10 @@ class Setting:
     data: ImageDataModule
     cache: OutputCache
     loggers: Sequence[Logger]
+
+    def of_stage(self, number: int) -> "Setting":
+        """Return the same, with the metrics of stage ``number`` logged under names of their own."""
+        return replace(self, loggers=[StageLogger(each, number) for each in self.loggers])
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,10 @@ def learn(
     The student as it comes is the initial student of the stage: its frozen copy is source 0 of the router.
     """
     config = setting.config
-    initial = {"student": student.frozen_copy(), **{role: model.frozen_copy() for role, model in teachers.items()}}
     seed(config)
     method = build_method(config, [student, *teachers.values()])
+    initial = {"student": student, **teachers} if method.routed else {}
+    initial = {role: model.frozen_copy() for role, model in initial.items()}
     curves = fit(
         config.trainer, method, setting.data, folder,
         max_epochs=epochs,
@@ -81,6 +87,9 @@ def build_method(config: DictConfig, networks: Sequence[Classifier]) -> Transfer
     if has_router and not method.routed:
         raise UserError(f"in method={config.method.name} the networks teach each other: use it with router=none")
     learning = peers[: method.learners - 1]
+    for network in [student, *learning]:
+        if not any(parameter.requires_grad for parameter in network.parameters()):
+            raise UserError(f"{network.name} is to learn, but all its parameters are frozen (requires_grad is False)")
     options = peer_options(config.optim, len(learning))
     method.peer_optimizations = [optimization(own, peer) for own, peer in zip(options, learning, strict=True)]
     return method
@@ -88,6 +97,8 @@ def build_method(config: DictConfig, networks: Sequence[Classifier]) -> Transfer
 
 def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
     """Return the options of each peer's optimiser: those of the student's, but for what ``optim.peers`` says.
+
+    An entry with an optimiser of its own takes its options from that alone.
 
     Raises:
         UserError: ``optim.peers`` says something of more networks than learn, or of an option that is none.
@@ -98,10 +109,20 @@ def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
         raise UserError(f"optim.peers has {len(own)} entries, but {peers} networks learn beside the student")
     for number, entry in enumerate(own):
         if unknown := set(entry) - set(common):
-            raise UserError(
-                f"optim.peers[{number}] has no option '{min(unknown)}'.{nearest(min(unknown), list(common))}"
-            )
+            hint = nearest(min(unknown), list(common))
+            raise UserError(f"optim.peers[{number}] has no option '{min(unknown)}'.{hint}")
+        if "_target_" not in entry.get("optimizer", {}):
+            entry["optimizer"] = {**common["optimizer"], **entry.get("optimizer", {})}
     return [OmegaConf.create({**common, **entry}) for entry in [*own, *[{}] * (peers - len(own))]]
+
+
+def check_router(config: DictConfig, method: TransferMethod, models: Mapping[str, Classifier]) -> bool:
+    """Return whether the router looks at held-out images; raise `UserError` where it cannot route among the models."""
+    if not method.routed:
+        return False
+    rule: RoutingRule = make(config.router)
+    rule.candidates([LiveSource(role, model) for role, model in models.items()])
+    return rule.prepared_on == "holdout"
 
 
 def sample_router(

@@ -84,7 +84,6 @@ def build_trainer(
             accumulate_grad_batches=config.accumulate_grad_batches,
             gradient_clip_val=config.gradient_clip_val,
             deterministic=config.deterministic,
-            sync_batchnorm=config.strategy == "ddp" and config.accelerator != "cpu" and torch.cuda.is_available(),
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
             callbacks=[*callbacks, *([TQDMProgressBar(refresh_rate=10)] if shows_progress(config) else [])],

@@ -12,11 +12,10 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from ktlight.data.dataset import ImageDataset
-from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.report.folder import RunFolder
-from ktlight.report.results import accuracy, more_confident, stage_figures, transfer_figures
+from ktlight.report.results import more_confident, stage_figures, transfer_figures
 from ktlight.report.table import print_transfer, print_transfer_line
 from ktlight.tasks.assemble import (
     check_classes,
@@ -29,12 +28,13 @@ from ktlight.tasks.assemble import (
     teacher_roles,
 )
 from ktlight.tasks.caching import OutputCache
+from ktlight.tasks.checks import ENSEMBLES, check_holdout, check_method
 from ktlight.tasks.evaluation import Answers, answers, frozen_answers
 from ktlight.tasks.guard import guard_student
 from ktlight.tasks.loggers import extra_loggers, log_results
 from ktlight.tasks.pretrain import trained_classifier
 from ktlight.tasks.schedule import SCHEDULES, Outcome
-from ktlight.tasks.stage import Setting, build_method
+from ktlight.tasks.stage import Setting
 from ktlight.tasks.training import is_first_process, wait_for_all
 
 
@@ -104,38 +104,29 @@ def transfer(
     by_role = dict(zip(teacher_roles(len(teachers)), teachers, strict=True))
     models = {"student": student, **by_role}
     check_classes(dataset, models)
-    trains = config.method._target_ is not None
-    method = build_method(config, list(models.values())) if trains else None  # what cannot work ends here
-    if method is None:
-        check_untrained(config)
+    method = check_method(config, models)
     if method is None or method.learners == 1:
         for teacher in teachers:
             teacher.freeze()  # then one copy of it in memory serves everyone
     data = data_module(config, dataset, list(models.values()), method)
-    decides = config.guard.name != "off" or config.schedule.get("average") == "greedy"
-    if decides or (method is not None and method.needs_holdout):
-        data.ordered_holdout_images()  # without any, this ends here and not after the training
-    if decides and config.data.evaluate_on == "holdout":
-        raise UserError(
-            "the guard or the greedy soup decides on data.holdout's images, so they cannot also measure the outcome: "
-            "use data.evaluate_on=val"
-        )
+    check_holdout(config, data, method, models)
     initial = {role: model.frozen_copy() for role, model in models.items()}
     record_start(config, folder, dataset, initial)
     setting = Setting(config, data, OutputCache(config), loggers)
     before = frozen_answers(config.trainer, initial, data, setting.cache)
     columns = columns_before(before)
     outcome, learned, guarded = Outcome(0, None, 0), {}, None
-    if trains:
-        right = {role: accuracy(before.prediction[role], before.label) for role in by_role}
-        outcome = SCHEDULES[config.schedule.name](setting, student, by_role, folder, right)
+    if method is not None:
+        outcome = SCHEDULES[config.schedule.name](setting, student, by_role, folder, before)
         learned = models if outcome.learners > 1 else {"student": student}
         if config.guard.name != "off":
             columns["unguarded"] = answers(config.trainer, {"student": student}, data).prediction["student"]
             guarded = guard_student(student, initial["student"].network.state_dict(), setting)
+            if is_first_process():
+                folder.write_predictions(guarded.columns, "guard")
         columns |= columns_after(answers(config.trainer, learned, data), outcome)
     else:
-        columns["after"] = columns["ensemble" if config.method.rule == "most_confident" else "ensemble_mean"]
+        columns["after"] = columns[ENSEMBLES[config.method.rule]]
     results = {
         "task": "transfer",
         "student": student.name,
@@ -150,7 +141,7 @@ def transfer(
         **transfer_figures(columns, dataset.class_names),
         "teacher_share": outcome.teacher_share,
         **stage_records(outcome, by_role, columns),
-        "guard": guarded,
+        "guard": guarded.record if guarded else None,
         "weights_before": initial["student"].weights_hash(),
         **{f"weights_{role}": initial[role].weights_hash() for role in by_role},
         "weights_after": student.weights_hash(),
@@ -162,16 +153,6 @@ def transfer(
         folder.write_results(results)
     wait_for_all()
     return Transfer(student, results, folder)
-
-
-def check_untrained(config: DictConfig) -> None:
-    """Raise `UserError` where a method without training is combined with what acts on training."""
-    for group, neutral in (("schedule", "parallel"), ("guard", "off")):
-        if config[group].name != neutral:
-            raise UserError(
-                f"method={config.method.name} trains nothing, so {group}={config[group].name} has no meaning: "
-                f"use {group}={neutral}"
-            )
 
 
 def columns_before(before: Answers) -> dict[str, Tensor]:

@@ -190,20 +190,23 @@ def test_one_class_is_refused() -> None:
 
 
 def test_banks_that_do_not_fit_are_refused_with_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    # 3 banks x 48 samples x 6 numbers x 4 bytes
+    # 4 bytes x 48 rows x (3 banks x 6 numbers + (3 + 2) x 8 samples of a batch)
     with pytest.raises(
-        UserError, match=r"3 memory banks of 48 x 6 numbers, 3.46e-06 GB, 2.46e-06 GB more than method.bank_gb=1e-06"
+        UserError,
+        match=r"3 memory banks of 48 x 6 numbers and the scores of 8 samples, 1.11e-05 GB, 1.01e-05 GB more than",
     ):
         train(crd(networks(), bank_gb=1e-6), networks())
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(1e9), int(2e9)))
-    with pytest.raises(UserError, match=r"1.97 GB, 0.968 GB more than cuda:0 has left: lower method.dimensions"):
-        check_room(3, 1_281_167, 128, 4.0, torch.device("cuda:0"))
+    with pytest.raises(UserError, match=r"2.79 GB, 1.79 GB more than cuda:0 has left: lower method.dimensions"):
+        check_room(3, 1_281_167, 128, 32, 4.0, torch.device("cuda:0"))
 
 
 def test_the_size_of_the_banks_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "ktlight"):
-        check_room(3, 128_117, 128, 4.0, torch.device("cpu"))
-    assert "method=crd keeps 3 memory banks of 128117 x 128 numbers, 0.197 GB" in caplog.text
+        check_room(3, 128_117, 128, 128, 4.0, torch.device("cpu"))
+    assert (
+        "method=crd keeps 3 memory banks of 128117 x 128 numbers and the scores of 128 samples, 0.525 GB" in caplog.text
+    )
 
 
 def test_the_state_loads_without_code() -> None:

@@ -152,3 +152,14 @@ def test_one_network_alone_is_refused() -> None:
             [tiny.classifier()], tiny.optimization(), name="kdcl", rule="naive", weight=1.0, temperature=2.0,
             update_teacher=True, own_views=False,
         )  # fmt: skip
+
+
+def test_statistics_of_a_part_that_does_not_learn_stay_as_they_are() -> None:
+    networks = [tiny.classifier(0, nn.BatchNorm1d(48)), tiny.classifier(1)]
+    networks[0].network[1].requires_grad_(False)
+    method = KDCL(
+        networks, tiny.optimization(), name="kdcl", rule="general", weight=1.0, temperature=2.0, update_teacher=True,
+        own_views=False,
+    )  # fmt: skip
+    tiny.fit(method, tiny.data_module(holdout=0.25), max_epochs=2)
+    assert torch.equal(networks[0].network[1].running_mean, torch.zeros(48))

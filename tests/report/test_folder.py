@@ -62,6 +62,15 @@ def test_a_run_is_resumed_with_its_own_config_only(folder: RunFolder) -> None:
     assert folder.config_file.read_text() == "lr: 0.2\nidentity:\n  student: abc\n"
 
 
+def test_a_stage_that_was_begun_holds_the_config_too(folder: RunFolder) -> None:
+    folder.write_config("lr: 0.1\n")
+    write(folder, "stages/1-teacher2/checkpoints/last.ckpt")
+    with pytest.raises(UserError, match="another config"):
+        folder.write_config("lr: 0.2\n")
+    folder.write_results({})
+    assert not folder.checkpoints and not list(folder.path.rglob("*.ckpt"))
+
+
 def test_the_config_of_a_finished_run_is_compared_without_its_identity(folder: RunFolder) -> None:
     folder.write_config("lr: 0.2\nseed: 0\nidentity:\n  student: abc\n")
     folder.check_config("lr: 0.2\nseed: 0\n")

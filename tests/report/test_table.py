@@ -6,7 +6,8 @@ import pytest
 from ktlight.report.table import print_transfer
 
 RESULTS: dict[str, Any] = {
-    "method": "kl_dp", "teacher": "vit_b", "student": "resnet50", "data": "digits", "seed": 3, "num_eval": 1437,
+    "method": "kl_dp", "teacher": "vit_b", "student": "resnet50", "data": "digits", "seed": 3,
+    "epochs": 6, "num_eval": 1437,
     "acc_before": 71.234, "acc_teacher": 82.345, "acc_ensemble": 83.456, "acc_ensemble_mean": 84.567,
     "acc_after": 74.567,
     "transfer_delta": 3.333, "transfer_delta_ci95": [1.111, 5.555], "knowledge_gain": 6.666, "knowledge_loss": 3.334,

@@ -215,3 +215,12 @@ def test_counting_does_not_wait_for_the_device() -> None:
     router.counts = torch.zeros(4, 4, device="meta")  # a value asked for on this device is an error
     router.count(torch.zeros(2, 3, 4, device="meta"), torch.zeros(3, dtype=torch.int64, device="meta"),
                  torch.zeros(3, dtype=torch.int64, device="meta"))  # fmt: skip
+
+
+def test_asking_the_student_leaves_parts_that_do_not_learn_in_evaluation() -> None:
+    student = tiny.classifier(0, nn.BatchNorm1d(48))
+    student.network[1].requires_grad_(False)
+    method = Distillation([student], tiny.optimization(), name="kl", soft_loss="kl", mixing=1.0, temperature=1.0)
+    rule = Flip("student")
+    tiny.fit(method, callbacks=[SampleRouter(rule.candidates(sources(2)), rule)], max_epochs=2)
+    assert torch.equal(student.network[1].running_mean, torch.zeros(48))

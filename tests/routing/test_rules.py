@@ -11,7 +11,7 @@ SOURCES = [LiveSource(name, None) for name in ("student", "teacher", "second")] 
 
 
 def test_only_the_sources_a_rule_chooses_from_are_asked() -> None:
-    assert [source.name for source in Fixed(1).candidates(SOURCES)] == ["teacher"]
+    assert [source.name for source in Fixed(1).candidates(SOURCES[:2])] == ["teacher"]
     assert [source.name for source in Fixed(0).candidates(SOURCES)] == ["student"]
     assert MostConfident(True).candidates(SOURCES) == SOURCES
 
@@ -19,6 +19,11 @@ def test_only_the_sources_a_rule_chooses_from_are_asked() -> None:
 def test_a_source_that_is_not_there_is_refused() -> None:
     with pytest.raises(UserError, match=r"router\.source=3, but there are only sources 0 to 2"):
         Fixed(3).candidates(SOURCES)
+
+
+def test_one_fixed_teacher_of_several_is_refused() -> None:
+    with pytest.raises(UserError, match="router=teacher takes one teacher, but there are 2"):
+        Fixed(1).candidates(SOURCES)
 
 
 @pytest.mark.parametrize("rule", [Flip("student"), NoNegativeFlips()])

@@ -13,7 +13,7 @@ from ktlight.methods.distillation import Distillation
 from ktlight.methods.kdcl import KDCL
 from ktlight.models.sources import LiveSource
 from ktlight.restraints.interpolation import WeightInterpolation
-from ktlight.routing.beyond import Soft
+from ktlight.routing.beyond import Random, Soft
 from ktlight.routing.router import SampleRouter
 from ktlight.routing.rules import Flip, MostConfident, NoNegativeFlips, RoutingRule
 from ktlight.tasks.training import compile_step
@@ -62,6 +62,12 @@ def test_a_routed_step_is_whole_graphs(rule: RoutingRule, graphs: CompileCounter
     # losses and routing in two sizes (10 images, the last 8); two sources of one size, tiles of 32; validation in two
     # sizes (7, the last 6); the flip rule asks the student in the sizes of training too
     assert 2 + 2 < graphs.frame_count <= 2 + 2 + 2 + 2 + 2 * rule.needs_student
+
+
+def test_a_random_router_is_compiled_around_its_draws(graphs: CompileCounter) -> None:
+    expected = trained(distillation(), Random(0.5, 0), compiled=False)
+    torch.testing.assert_close(trained(distillation(), Random(0.5, 0), compiled=True), expected)
+    assert graphs.frame_count < 20
 
 
 @pytest.mark.parametrize("rule", ["naive", "linear", "minlogit"])

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import timm
 import torch
 from conftest import Command
 from safetensors.torch import load_file
+
+from ktlight.data.digits import load_digits
 
 HOLDOUT = "data.holdout=0.2"
 HARMFUL = ["method=kl", "teacher=test_vit", "student=test_convnext", "optim.lr=0.5", "trainer.max_epochs=2", HOLDOUT]
@@ -57,16 +60,36 @@ def test_the_best_point_of_the_way_is_taken(folders: dict[str, Path]) -> None:
 def test_statistics_of_batchnorm_are_those_of_the_kept_network(
     zoo: dict[str, Path], command: Command, tmp_path: Path
 ) -> None:
-    """At 30% of the way the means that BatchNorm keeps are what the network itself sees, and not an average of two."""
+    """Part of the way, the first layer's running mean is what a pass over the first view of the images gives."""
     from ktlight.models.build import load_network
     from ktlight.models.spec import ModelConfig
 
     options = ["student=test_resnet", "method=kl", "teacher=test_convnext", "trainer.max_epochs=1", HOLDOUT]
-    assert command(*options, "guard=wise", "guard.steps=3", "hydra.run.dir=run", "optim.lr=0.3").code == 0
-    share = results_of(tmp_path / "run")["guard"]["share"]
+    options += ["guard=wise", "guard.steps=3", "optim.lr=0.3", "data.augment.kind=none"]
+    assert command(*options, "hydra.run.dir=run").code == 0
+    assert 0 < results_of(tmp_path / "run")["guard"]["share"] < 1
     network: Any = load_network(ModelConfig("test_resnet", "test_resnet"), str(tmp_path / "run" / "student"))
-    counts = {int(module.num_batches_tracked) for module in network.modules() if hasattr(module, "num_batches_tracked")}
-    assert 0 < share < 1 and counts == {1}, "288 images are one batch of at most 512: statistics were taken anew"
+    data = load_digits().train
+    apart = pq.read_table(tmp_path / "run" / "guard.parquet")["index"].to_pylist()
+    rows = sorted(set(range(360)) - set(apart))
+    images = torch.stack([data.image(row) for row in rows]).float() / 255  # type: ignore[union-attr]
+    config = timm.data.resolve_model_data_config(network)
+    mean, std = (torch.tensor(config[name])[:, None, None] for name in ("mean", "std"))
+    seen = {}
+    layer = next(part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d))
+    layer.register_forward_pre_hook(lambda _, inputs: seen.update(input=inputs[0]))
+    with torch.no_grad():
+        network.eval()((images - mean) / std)
+    torch.testing.assert_close(layer.running_mean, seen["input"].mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+
+
+def test_the_scores_follow_from_the_answers_kept(folders: dict[str, Path]) -> None:
+    table = pq.read_table(folders["wise"] / "guard.parquet")
+    label = table["label"].to_numpy()
+    for point in results_of(folders["wise"])["guard"]["tried"]:
+        share = f"{point['share']:g}"
+        assert point["acc"] == pytest.approx(100 * (table[f"prediction_{share}"].to_numpy() == label).mean())
+        assert point["log_likelihood"] == pytest.approx(table[f"log_probability_{share}"].to_numpy().mean())
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import Command
+from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from ktlight.errors import UserError
@@ -26,7 +26,6 @@ def folders(zoo: dict[str, Path], run_in: Callable[..., Path]) -> dict[str, Path
         "sequential": [TWO, "schedule=sequential", "schedule.order=desc", BRIEF],
         "parallel": [TWO, "schedule=parallel", BRIEF],
         "soup": [TWO, "schedule=soup", BRIEF],
-        "greedy": [TWO, "schedule=soup", "schedule.average=greedy", "data.holdout=0.2", BRIEF],
         "convnext": ["teacher=test_convnext", BRIEF],
         "resnet": ["teacher=test_resnet", BRIEF],
         "twins": ["teachers=[test_convnext,{name: test_convnext, checkpoint: TWIN}]", BRIEF],
@@ -87,14 +86,27 @@ def test_a_uniform_soup_is_the_mean_of_the_single_students(folders: dict[str, Pa
     assert [stage["acc_after"] for stage in results["stages"]] == pytest.approx(singles_acc)
 
 
-def test_a_greedy_soup_keeps_what_does_not_hurt_on_held_out_images(folders: dict[str, Path]) -> None:
-    results = results_of(folders["greedy"])
-    weights = results["average"]
-    assert sum(weights.values()) == pytest.approx(1) and results["num_train"] == 288
-    if len([weight for weight in weights.values() if weight]) == 1:
-        stage = next(number for number, weight in enumerate(weights.values(), 1) if weight)
-        columns = columns_of(folders["greedy"])
-        np.testing.assert_array_equal(columns["after"], columns[f"after_stage{stage}"])
+@pytest.mark.parametrize(
+    ("singles", "mixed", "kept"),
+    [((60.0, 50.0), 60.0, (0.5, 0.5)), ((60.0, 50.0), 59.0, (1.0, 0.0)), ((50.0, 60.0), 59.0, (0.0, 1.0))],
+)
+def test_a_greedy_soup_keeps_what_does_not_hurt_on_held_out_images(
+    singles: tuple[float, ...], mixed: float, kept: tuple[float, ...], zoo: dict[str, Path], command: Command,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from ktlight.tasks import schedule
+    from ktlight.tasks.averaging import HeldOut, Score
+
+    scores = iter([*singles, mixed])
+    nothing = torch.zeros(0)
+    monkeypatch.setattr(schedule, "held_out", lambda *_: HeldOut(Score(next(scores), 0.0), nothing, nothing))
+    options = [TWO, "schedule=soup", "schedule.average=greedy", "data.holdout=0.2", BRIEF, "hydra.run.dir=run"]
+    assert command(*options).code == 0
+    results, columns = results_of(tmp_path / "run"), columns_of(tmp_path / "run")
+    assert tuple(results["average"].values()) == kept and results["num_train"] == 288
+    if 1.0 in kept:
+        np.testing.assert_array_equal(columns["after"], columns[f"after_stage{1 + kept.index(1.0)}"])
+    assert next(scores, None) is None
 
 
 def test_two_identical_teachers_are_one(folders: dict[str, Path]) -> None:
@@ -138,17 +150,16 @@ def test_teachers_in_the_order_asked_for() -> None:
 
 @pytest.mark.parametrize(("total", "stages", "expected"), [(None, 2, [6, 6]), (6, 2, [3, 3]), (7, 3, [3, 2, 2])])
 def test_a_budget_is_dealt_to_the_stages(total: int | None, stages: int, expected: list[int]) -> None:
-    assert stage_epochs(setting(total), stages) == expected
+    assert stage_epochs(budget(total), stages) == expected
 
 
 def test_a_budget_too_small_is_refused() -> None:
     with pytest.raises(UserError, match=r"schedule\.total_epochs=1 .*each of the 2 teachers"):
-        stage_epochs(setting(1), 2)
+        stage_epochs(budget(1), 2)
 
 
-def setting(total: int | None) -> Any:
-    options = SimpleNamespace(schedule=SimpleNamespace(total_epochs=total), trainer=SimpleNamespace(max_epochs=6))
-    return SimpleNamespace(config=options)
+def budget(total: int | None) -> Any:
+    return OmegaConf.create({"schedule": {"total_epochs": total}, "trainer": {"max_epochs": 6}})
 
 
 @pytest.mark.parametrize(
@@ -166,6 +177,15 @@ def setting(total: int | None) -> Any:
         (["method=ensemble", TWO, "schedule=soup"], "use schedule=parallel"),
         (["method=kdcl", "optim.peers=[{lr: 0.1},{lr: 0.2}]"], "optim.peers has 2 entries"),
         (["method=kdcl", "optim.peers=[{rate: 0.1}]"], "no option 'rate'"),
+        (["method=dml", TWO, "schedule=soup", "optim.peers=[{lr: 0.1},{lr: 0.2}]"], "optim.peers has 2 entries"),
+        (["method=dml", "optim.peers=[{lr: abc}]"], "optim.peers[0].lr=abc must be"),
+        (["method=dml", "optim.peers=[{lr: -1}]"], "optim.peers[0].lr=-1 must be"),
+        (["method=dml", "optim.peers=[0.1]"], "must be a list of mappings"),
+        (["method=kl", TWO], "router=teacher takes one teacher"),
+        (["method=xe_kl_mcl", TWO], "compares the student with one teacher"),
+        ([TWO, "schedule=soup", "schedule.total_epochs=1"], "less than an epoch for each"),
+        (["method=ensemble", "method.rule=naive"], "unknown method.rule 'naive': choose most_confident or mean"),
+        (["router=calibrated", "data.evaluate_on=holdout"], "the router decides on data.holdout's images"),
     ],
 )
 def test_what_cannot_work_is_refused(
@@ -229,3 +249,38 @@ def test_teachers_that_do_not_learn_are_in_memory_once(
     monkeypatch.setattr(Classifier, "frozen_copy", noted)
     assert command(TWO, "schedule=sequential", BRIEF, "hydra.run.dir=run").code == 0
     assert set(copied) == {"test_vit"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["method=kdcl", "guard=wise", "guard.steps=1"],
+        ["method=dml", TWO, "schedule=sequential", "method.own_views=true"],
+        ["method=dml", "optim.peers=[{optimizer: {momentum: 0.5}}]"],
+        ["method=kl", TWO, "schedule=sequential", "schedule.order=asc", "data.holdout=0.2"],
+    ],
+)
+def test_what_goes_together_runs(options: list[str], zoo: dict[str, Path], command: Command, tmp_path: Path) -> None:
+    ended = command(*options, BRIEF, "hydra.run.dir=run")
+    assert ended.code == 0, ended.err
+    assert not list((tmp_path / "run").rglob("*.ckpt"))
+
+
+def test_another_config_does_not_continue_the_stages_of_a_run(
+    zoo: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ktlight.tasks import schedule
+
+    learn, calls = schedule.learn, []
+
+    def interrupted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise UserError("the power went")
+        return learn(*arguments)
+
+    monkeypatch.setattr(schedule, "learn", interrupted)
+    options = [TWO, "schedule=sequential", BRIEF, "hydra.run.dir=run"]
+    assert command(*options).code == 1
+    ended = command(*options, "method=kl_dp_unsup", "resume=true")
+    assert ended.code == 1 and "another config" in ended.err and len(calls) == 2
