@@ -165,8 +165,8 @@ def test_models_of_several_input_sizes_are_stored_on_the_canvas_of_each_pair(
     sizes = {"test_resnet": 32, "test_convnext": 64, "test_efficientnet": 96}
     filled = []
 
-    def untrained(config: Any, role: str, *_: object) -> Classifier:
-        name = config[role].name
+    def untrained(config: Any, role: str, model: Any, *_: object) -> Classifier:
+        name = model.name
         return Classifier.from_network(timm.create_model(name), name=name, img_size=sizes[name], crop_pct=1.0)
 
     monkeypatch.setattr(cache_task, "trained_classifier", untrained)
