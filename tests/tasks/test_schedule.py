@@ -1,7 +1,8 @@
 """Several teachers: the schedules, checked against what their parts do alone."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +116,13 @@ def test_two_identical_teachers_are_one(folders: dict[str, Path]) -> None:
     assert twins["transfer_delta"] == alone["transfer_delta"] and twins["teacher_share"] == alone["teacher_share"]
 
 
-def test_a_sequence_interrupted_between_its_stages_goes_on(
-    folders: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def second_stage_fails(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Let the second stage of a schedule fail within the block; yield the calls."""
     from ktlight.tasks import schedule
 
-    options = [TWO, "schedule=sequential", "schedule.order=desc", BRIEF, "hydra.run.dir=run"]
-    learn, calls = schedule.learn, []
+    learn: Any = schedule.learn
+    calls: list[Any] = []
 
     def interrupted(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -129,9 +130,17 @@ def test_a_sequence_interrupted_between_its_stages_goes_on(
             raise UserError("the power went")
         return learn(*arguments)
 
-    monkeypatch.setattr(schedule, "learn", interrupted)
-    assert command(*options).code == 1
-    monkeypatch.setattr(schedule, "learn", learn)
+    with monkeypatch.context() as patch:
+        patch.setattr(schedule, "learn", interrupted)
+        yield calls
+
+
+def test_a_sequence_interrupted_between_its_stages_goes_on(
+    folders: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = [TWO, "schedule=sequential", "schedule.order=desc", BRIEF, "hydra.run.dir=run"]
+    with second_stage_fails(monkeypatch):
+        assert command(*options).code == 1
     assert command(*options, "resume=true").code == 0
     resumed, undisturbed = results_of(tmp_path / "run"), results_of(folders["sequential"])
     assert resumed == undisturbed
@@ -269,18 +278,8 @@ def test_what_goes_together_runs(options: list[str], zoo: dict[str, Path], comma
 def test_another_config_does_not_continue_the_stages_of_a_run(
     zoo: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ktlight.tasks import schedule
-
-    learn, calls = schedule.learn, []
-
-    def interrupted(*arguments: Any) -> Any:
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise UserError("the power went")
-        return learn(*arguments)
-
-    monkeypatch.setattr(schedule, "learn", interrupted)
     options = [TWO, "schedule=sequential", BRIEF, "hydra.run.dir=run"]
-    assert command(*options).code == 1
+    with second_stage_fails(monkeypatch) as calls:
+        assert command(*options).code == 1
     ended = command(*options, "method=kl_dp_unsup", "resume=true")
     assert ended.code == 1 and "another config" in ended.err and len(calls) == 2
