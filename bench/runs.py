@@ -18,8 +18,8 @@ from ktlight.data.dataset import ImageDataset, ImageTable
 from ktlight.models.classifier import Classifier
 from ktlight.models.preprocess import Preprocess
 from ktlight.report.folder import RunFolder
-from ktlight.tasks.assemble import data_module
 from ktlight.tasks.transfer import transfer
+from ktlight.training.assemble import data_module
 
 OURS = "task=transfer method=kl, from the store"
 TIMM, TIMM_LOOP = "timm's loop and loader", "timm's loop on our batches"

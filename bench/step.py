@@ -17,14 +17,14 @@ from bench.loops import Step, per_sample_step, timm_step
 from bench.machine import measure_rates, peak_memory, synchronize
 from bench.measure import Row, Timings, arguments, finish, warmed_up
 from bench.setting import FULL, LAUNCH_BOUND, QUICK, SMALL, Setting, classifier, configured, own_cache, random_images
+from ktlight.answers.stored import OutputStore
 from ktlight.methods.supervised import Supervised
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
 from ktlight.report.folder import RunFolder
 from ktlight.tasks import stage
-from ktlight.tasks.assemble import data_module, optimization
-from ktlight.tasks.caching import OutputCache
-from ktlight.tasks.training import fit
+from ktlight.training.assemble import data_module, optimization
+from ktlight.training.trainer import fit
 from ktlight.types import LogitSource
 
 WARM_UP = 2  # steps at the start of every fit that do not count
@@ -66,15 +66,15 @@ class Steps:
         config = configured(setting)
         count = setting.batch * (WARM_UP + setting.steps)
         self.data = data_module(config, random_images(setting, count, setting.batch), [self.student, self.teacher])
-        self.cache = OutputCache(config)
-        self.device, self.context = self.cache.device.root, self.cache.device.context
+        self.outputs = OutputStore(config)
+        self.device, self.context = self.outputs.device.root, self.outputs.device.context
         self.live: list[LogitSource] = [LiveSource(name, model) for name, model in self.initial.items()]
-        self.stored = self.cache.sources(self.live, self.data, 1)
+        self.stored = self.outputs.sources(self.live, self.data, 1)
         self.batches = [self._on_device(batch) for batch in self.data.train_dataloader()][WARM_UP:]
         self.variants = {
             PLAIN: self.fitted(PLAIN),
             STORED: self.fitted(STORED, "method=kl_dp"),
-            LIVE: self.fitted(LIVE, "method=kl_dp", "cache=off"),
+            LIVE: self.fitted(LIVE, "method=kl_dp", "store=off"),
             KL: self.fitted(KL, "method=kl"),
             FORWARDS: self.asked(self.live),
             READS: self.asked(self.stored),
@@ -86,7 +86,7 @@ class Steps:
             self.variants |= {
                 PLAIN + COMPILED: self.fitted(PLAIN + COMPILED, option),
                 STORED + COMPILED: self.fitted(STORED + COMPILED, "method=kl_dp", option),
-                LIVE + COMPILED: self.fitted(LIVE + COMPILED, "method=kl_dp", "cache=off", option),
+                LIVE + COMPILED: self.fitted(LIVE + COMPILED, "method=kl_dp", "store=off", option),
             }
 
     def fitted(self, name: str, *overrides: str) -> Callable[[], float]:
@@ -96,7 +96,7 @@ class Steps:
         routers: list[Callback] = []
         if any(option.startswith("method=") for option in overrides):
             method = stage.build_method(config, [student, self.teacher])
-            shared = stage.Setting(config, self.data, OutputCache(config), loggers=[])
+            shared = stage.Setting(config, self.data, OutputStore(config), loggers=[])
             routers = stage.sample_router(shared, method, self.initial, epochs=1)
         else:
             method = Supervised([student], optimization(config.optim, student))

@@ -14,12 +14,12 @@ import torch
 from bench.machine import measure_rates
 from bench.measure import Row, Timings, arguments, finish, timed, warmed_up
 from bench.setting import QUICK, Model, Setting, classifier, configured, own_cache, random_images
-from ktlight.cache.entry import Shape, check_bytes, read_entry
-from ktlight.cache.form import Full
-from ktlight.cache.key import Key
-from ktlight.cache.source import StoredSource
-from ktlight.cache.store import LogitStore
 from ktlight.report.folder import RunFolder
+from ktlight.store.entry import Shape, check_bytes, read_entry
+from ktlight.store.form import Full
+from ktlight.store.key import Key
+from ktlight.store.source import StoredSource
+from ktlight.store.store import LogitStore
 from ktlight.tasks.transfer import transfer
 from ktlight.types import Batch
 
@@ -27,7 +27,7 @@ STUDENTS = (Model("test_vit"), Model("test_convnext"), Model("test_efficientnet"
 TEACHERS = (Model("vit_tiny_patch16_224"), Model("resnet18"), Model("regnetx_004"))
 METHODS = ("kl", "kl_dp", "kl_dp_unsup")
 SWEEP = replace(QUICK, classes=100, batch=64)
-COLD, OFF = "sweep, cold store", "sweep, cache=off"
+COLD, OFF = "sweep, cold store", "sweep, store=off"
 BATCH = 256
 KEY = Key(**({field.name: "" for field in fields(Key)} | {"model": "bench", "view": 0, "form": "full"}))
 
@@ -68,7 +68,7 @@ def entry_rows(folder: Path, rows: int, columns: int, options: argparse.Namespac
 def sweep(
     students: Sequence[Model], teachers: Sequence[Model], setting: Setting, epochs: int, images: int, folder: Path
 ) -> Timings:
-    """Run every job of a sweep twice, next to each other: from a store that starts empty, and with ``cache=off``."""
+    """Run every job of a sweep twice, next to each other: from a store that starts empty, and with ``store=off``."""
     dataset = random_images(setting, images, images // 2)
     made = {model: classifier(model, setting) for model in (*students, *teachers)}
     seconds: dict[str, list[float]] = {COLD: [], OFF: []}

@@ -11,6 +11,7 @@ from torch import nn
 
 from ktlight.config.location import config_directory
 from ktlight.config.model_source import MODEL_GROUPS, register_models
+from ktlight.config.models import listed_teacher, model_config, teacher_roles
 from ktlight.config.overrides import check_overrides
 from ktlight.config.resolvers import register_resolvers
 from ktlight.data.arrays import MapDataset, from_torch
@@ -18,11 +19,10 @@ from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
 from ktlight.report.folder import RunFolder
-from ktlight.tasks.assemble import listed_teacher, model_config, teacher_roles
-from ktlight.tasks.loggers import extra_loggers
-from ktlight.tasks.pretrain import trained_classifier
+from ktlight.stages.pretraining import trained_classifier
 from ktlight.tasks.transfer import Transfer
 from ktlight.tasks.transfer import transfer as run
+from ktlight.training.loggers import extra_loggers
 
 
 def transfer(

@@ -18,9 +18,9 @@ from ktlight.config.location import config_directory
 from ktlight.config.model_source import register_models
 from ktlight.config.overrides import check_overrides
 from ktlight.config.resolvers import register_resolvers
+from ktlight.config.sweep import show_comparison
 from ktlight.errors import UserError
 from ktlight.report.files import check_writable
-from ktlight.tasks.comparison import show_comparison
 
 failed: list[str] = []
 """The jobs of a sweep that this process ran in vain."""

@@ -21,9 +21,9 @@ from ktlight.data.augment import Augment
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.models.sources import LiveSource
-from ktlight.tasks.assemble import optimization
-from ktlight.tasks.stage import build_method, restraint
-from ktlight.tasks.training import build_trainer
+from ktlight.stages.stage import build_method, restraint
+from ktlight.training.assemble import optimization
+from ktlight.training.trainer import build_trainer
 from tests import tiny
 from tests.conftest import REPOSITORY
 from tests.data.conftest import encode, random_pixels

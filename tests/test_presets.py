@@ -10,8 +10,8 @@ from ktlight.config.instantiate import make
 from ktlight.config.location import config_directory
 from ktlight.config.model_source import register_models
 from ktlight.config.resolvers import register_resolvers
-from ktlight.tasks.assemble import optimization
-from ktlight.tasks.stage import build_method, restraint
+from ktlight.stages.stage import build_method, restraint
+from ktlight.training.assemble import optimization
 from tests import tiny
 
 PAPER = sorted(file.stem for file in (config_directory() / "experiment" / "paper").glob("*.yaml"))

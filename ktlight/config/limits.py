@@ -91,8 +91,8 @@ NUMBERS = {
     "pretrain.epochs": COUNT,
     "pretrain.label_smoothing": SHARE,
     "pretrain.ema_decay": Number(least=0, most=1, null=True),
-    "cache.top_k": COUNT_OR_NULL,
-    "cache.max_gb": Number(least=0, null=True, excluded=(0, inf)),
+    "store.top_k": COUNT_OR_NULL,
+    "store.max_gb": Number(least=0, null=True, excluded=(0, inf)),
     "trainer.num_nodes": COUNT,
     "trainer.max_epochs": COUNT,
     "trainer.check_val_every_n_epoch": COUNT,
@@ -122,8 +122,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "pretrain.part": ("all", "head"),
     "schedule.order": ("given", "asc", "desc", "random"),
     "schedule.average": ("uniform", "greedy"),
-    "cache.mode": ("auto", "off", "readonly"),
-    "cache.action": ("fill", "list", "verify", "prune"),
+    "store.mode": ("auto", "off", "readonly"),
+    "store.action": ("fill", "list", "verify", "prune"),
 }
 ABSENT = object()
 

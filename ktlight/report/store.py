@@ -15,7 +15,7 @@ def print_entries(entries: Sequence[Mapping[str, Any]], root: Path) -> None:
     """Print the entries of the store, a row for all views of one model on one data set.
 
     Args:
-        entries: What `ktlight.cache.upkeep.describe` returns.
+        entries: What `ktlight.store.upkeep.describe` returns.
         root: Folder of the store.
     """
     table = Table(title=f"stored outputs in {root}")

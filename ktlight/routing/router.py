@@ -12,7 +12,8 @@ from torch.nn.functional import one_hot
 from ktlight.errors import UserError
 from ktlight.functional import prediction_flips
 from ktlight.models.modes import evaluating
-from ktlight.routing.rules import Flip, RoutingRule
+from ktlight.routing.flips import Flip
+from ktlight.routing.rules import RoutingRule
 from ktlight.types import Batch, FeatureSource, LogitSource
 
 AVERAGE = 2

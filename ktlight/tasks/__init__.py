@@ -28,10 +28,10 @@ def run_task(config: DictConfig) -> dict[str, Any]:
             from ktlight.tasks.pretrain import run_pretrain
 
             return run_pretrain(config)
-        if config.task.name == "cache":
-            from ktlight.tasks.cache import run_cache
+        if config.task.name == "store":
+            from ktlight.tasks.store import run_store
 
-            return run_cache(config)
+            return run_store(config)
         from ktlight.tasks.evaluate import run_evaluate
 
         return run_evaluate(config)
@@ -39,7 +39,7 @@ def run_task(config: DictConfig) -> dict[str, Any]:
         if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise UserError(
                 "the memory is full: use a smaller data.batch_size (with trainer.accumulate_grad_batches, if the "
-                "effective batch is to stay) or fewer teachers; with cache=auto frozen models run once, one after the "
+                "effective batch is to stay) or fewer teachers; with store=auto frozen models run once, one after the "
                 "other. Whole epochs are kept: continue with resume=true."
             ) from error
         raise

@@ -4,13 +4,15 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from ktlight.answers.ask import answers
+from ktlight.config.models import model_config
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import accuracy
 from ktlight.report.table import print_evaluate
-from ktlight.tasks.assemble import check_classes, data_module, load_dataset, model_config, open_folder, record_start
-from ktlight.tasks.evaluation import answers
-from ktlight.tasks.pretrain import trained_classifier
-from ktlight.tasks.training import is_first_process, wait_for_all
+from ktlight.stages.pretraining import trained_classifier
+from ktlight.training.assemble import check_classes, data_module, load_dataset
+from ktlight.training.processes import is_first_process, wait_for_all
+from ktlight.training.record import open_folder, record_start
 
 
 def run_evaluate(config: DictConfig) -> dict[str, Any]:

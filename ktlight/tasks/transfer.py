@@ -11,31 +11,24 @@ from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 from torch import Tensor
 
+from ktlight.answers.ask import Answers, answers, frozen_answers
+from ktlight.answers.stored import OutputStore
+from ktlight.config.models import model_config, teacher_configs, teacher_roles
 from ktlight.data.dataset import ImageDataset
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import more_confident, stage_figures, transfer_figures
 from ktlight.report.table import print_transfer, print_transfer_line
-from ktlight.tasks.assemble import (
-    check_classes,
-    data_module,
-    load_dataset,
-    model_config,
-    open_folder,
-    record_start,
-    teacher_configs,
-    teacher_roles,
-)
-from ktlight.tasks.caching import OutputCache
-from ktlight.tasks.checks import ENSEMBLES, check_holdout, check_method
-from ktlight.tasks.evaluation import Answers, answers, frozen_answers
-from ktlight.tasks.guard import guard_student
-from ktlight.tasks.loggers import extra_loggers, log_results
-from ktlight.tasks.pretrain import trained_classifier
-from ktlight.tasks.schedule import SCHEDULES, Outcome
-from ktlight.tasks.stage import Setting
-from ktlight.tasks.training import is_first_process, wait_for_all
+from ktlight.stages.checks import ENSEMBLES, check_holdout, check_method
+from ktlight.stages.guard import guard_student
+from ktlight.stages.pretraining import trained_classifier
+from ktlight.stages.schedule import SCHEDULES, Outcome
+from ktlight.stages.stage import Setting
+from ktlight.training.assemble import check_classes, data_module, load_dataset
+from ktlight.training.loggers import extra_loggers, log_results
+from ktlight.training.processes import is_first_process, wait_for_all
+from ktlight.training.record import open_folder, record_start
 
 
 class Transfer(NamedTuple):
@@ -112,8 +105,8 @@ def transfer(
     check_holdout(config, data, method, models)
     initial = {role: model.frozen_copy() for role, model in models.items()}
     record_start(config, folder, dataset, initial)
-    setting = Setting(config, data, OutputCache(config), loggers)
-    before = frozen_answers(config.trainer, initial, data, setting.cache)
+    setting = Setting(config, data, OutputStore(config), loggers)
+    before = frozen_answers(config.trainer, initial, data, setting.outputs)
     columns = columns_before(before)
     outcome, learned, guarded = Outcome(0, None, 0), {}, None
     if method is not None:

@@ -11,8 +11,9 @@ from torch import nn
 from ktlight.methods.features import FeatureMethod
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
+from ktlight.routing.confidence import MostConfident
 from ktlight.routing.router import SampleRouter
-from ktlight.routing.rules import MostConfident, RoutingRule
+from ktlight.routing.rules import RoutingRule
 
 
 class Featured(nn.Module):

@@ -16,8 +16,10 @@ from ktlight.errors import UserError
 from ktlight.methods.contrastive import CRD, check_room
 from ktlight.methods.memory import MemoryBanks
 from ktlight.models.classifier import Classifier
+from ktlight.routing.confidence import MostConfident
+from ktlight.routing.fixed import Fixed
+from ktlight.routing.flips import NoNegativeFlips
 from ktlight.routing.router import SampleRouter
-from ktlight.routing.rules import Fixed, MostConfident, NoNegativeFlips
 from tests.methods.features import networks, sources, train
 
 T, MOMENTUM = 0.2, 0.5

@@ -11,7 +11,8 @@ from torch import Tensor
 from ktlight.errors import UserError
 from ktlight.methods.relational import CD
 from ktlight.models.classifier import Classifier
-from ktlight.routing.rules import Fixed, NoNegativeFlips
+from ktlight.routing.fixed import Fixed
+from ktlight.routing.flips import NoNegativeFlips
 from tests.methods.features import featured, networks, train
 
 

@@ -12,8 +12,11 @@ from torch import Tensor, nn
 
 from ktlight.methods.distillation import Distillation
 from ktlight.models.sources import LiveSource
+from ktlight.routing.confidence import MostConfident
+from ktlight.routing.fixed import Fixed
+from ktlight.routing.flips import Flip, NoNegativeFlips
 from ktlight.routing.router import SampleRouter
-from ktlight.routing.rules import Fixed, Flip, MostConfident, NoNegativeFlips, RoutingRule
+from ktlight.routing.rules import RoutingRule
 
 RULES: dict[str, RoutingRule] = {
     "teacher": Fixed(1),

@@ -8,8 +8,11 @@ import torch
 
 from ktlight.errors import UserError
 from ktlight.methods.relational import CD
+from ktlight.routing.confidence import MostConfident
+from ktlight.routing.fixed import Fixed
+from ktlight.routing.flips import Flip
 from ktlight.routing.router import SampleRouter
-from ktlight.routing.rules import Fixed, Flip, MostConfident, RoutingRule
+from ktlight.routing.rules import RoutingRule
 from tests.methods.features import networks, sources, train
 
 

@@ -4,7 +4,9 @@ import torch
 
 from ktlight.errors import UserError
 from ktlight.models.sources import LiveSource
-from ktlight.routing.rules import Fixed, Flip, MostConfident, NoNegativeFlips
+from ktlight.routing.confidence import MostConfident
+from ktlight.routing.fixed import Fixed
+from ktlight.routing.flips import Flip, NoNegativeFlips
 from ktlight.types import Batch
 
 SOURCES = [LiveSource(name, None) for name in ("student", "teacher", "second")]  # type: ignore[arg-type]

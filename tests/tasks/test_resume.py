@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import Command
 
-from ktlight.tasks.training import WholeCheckpoints
+from ktlight.training.checkpoints import WholeCheckpoints
 
 EPOCHS = 4
 

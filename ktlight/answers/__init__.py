@@ -1,0 +1,1 @@
+"""Answers: the one way to ask a model about images, live or from the store."""

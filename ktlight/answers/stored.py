@@ -1,0 +1,269 @@
+"""Outputs of frozen models: from the store where they are or can be stored, else computed live."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import timm
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ktlight.data.datamodule import ImageDataModule, OrderedView
+from ktlight.errors import UserError
+from ktlight.models.classifier import Classifier
+from ktlight.models.sources import LiveSource
+from ktlight.models.zoo import cache_directory
+from ktlight.store.entry import Damaged, Shape
+from ktlight.store.form import Features, Form, Full, make_form
+from ktlight.store.key import Key, structure
+from ktlight.store.source import StoredSource
+from ktlight.store.store import LogitStore
+from ktlight.training.trainer import build_trainer, shows_progress
+from ktlight.types import Batch, LogitSource
+
+logger = logging.getLogger(__name__)
+
+MODES = ("auto", "off", "readonly")
+PROBE = 4  # rows asked twice
+SAME = 8  # roundings: answers that differ by more, in units of the largest logit, are different answers
+
+
+class Unrepeatable(UserError):  # noqa: N818  (says what the outputs are)
+    """Outputs that are not a function of the sample, so that storing them would change the run."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where and how frozen models run: as the trainer runs the student.
+
+    Attributes:
+        root: The device.
+        context: The trainer's precision context.
+        name: Stands for both in keys.
+    """
+
+    root: torch.device
+    context: Callable[[], AbstractContextManager[None]]
+    name: str
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one model is asked: views that differ by their number only, and what is kept of its answers, and how."""
+
+    classifier: Classifier
+    views: Sequence[OrderedView]
+    form: Form
+
+
+class OutputStore:
+    """The store, by the config groups ``cache`` and ``trainer``.
+
+    Args:
+        config: The composed config.
+    """
+
+    def __init__(self, config: DictConfig) -> None:
+        self.mode: str = config.store.mode
+        if self.mode not in MODES:
+            raise UserError(f"unknown store.mode '{self.mode}': choose one of {', '.join(MODES)}")
+        self.store = LogitStore(cache_directory() / "store", config.store.max_gb)
+        self.top_k: int | None = config.store.top_k
+        self.progress = shows_progress(config.trainer)
+        trainer = build_trainer(config.trainer)
+        device = trainer.strategy.root_device
+        self.device = Device(device, trainer.precision_plugin.forward_context, f"{device.type} {trainer.precision}")
+        self.said: set[str] = set()
+
+    def sources(
+        self, live: Sequence[LiveSource], data: ImageDataModule, epochs: int, features: bool = False
+    ) -> list[LogitSource]:
+        """Return sources that answer from the store for all views that ``epochs`` epochs of training show.
+
+        Args:
+            live: The same sources, computed.
+            data: What they are asked about.
+            epochs: Of the training.
+            features: Whether they are to tell their features too.
+        """
+        return [self._source(source, data, epochs, features) for source in live]
+
+    def _source(self, live: LiveSource, data: ImageDataModule, epochs: int, features: bool) -> LogitSource:
+        wanted = self.training_outputs(live.classifier, data, epochs)
+        stored = self._stored_views(wanted)
+        stored_features = self._stored_views(replace(wanted, form=Features())) if features and stored else None
+        if stored is None or (features and stored_features is None):
+            return live
+        rows = torch.from_numpy(wanted.views[0].rows)
+        return StoredSource(live.name, stored, rows, wanted.form, stored_features)
+
+    def _stored_views(self, wanted: Outputs) -> dict[int, Tensor] | None:
+        stored = self._stored(wanted)
+        if stored is None:
+            return None
+        return {view.view: numbers for view, numbers in zip(wanted.views, stored, strict=True)}
+
+    def training_outputs(self, classifier: Classifier, data: ImageDataModule, epochs: int) -> Outputs:
+        """Return what a transfer of ``epochs`` epochs asks of a classifier."""
+        views = [data.ordered_training_view(view) for view in data.training_views(epochs)]
+        return Outputs(classifier, views, make_form(self.top_k, classifier.num_classes))
+
+    def outputs(self, classifier: Classifier, views: Sequence[OrderedView]) -> list[Tensor] | None:
+        """Return the stored logits ``[rows, C]`` of each view, all of them, computing what is missing.
+
+        Returns:
+            None where the outputs are to be computed live: ``store=off``, or ``auto`` and they are not a function of
+            the sample, which is said.
+
+        Raises:
+            UserError: ``store=readonly`` and an entry is missing or damaged, or the disk is too small or read-only.
+        """
+        return self._stored(Outputs(classifier, views, Full()))
+
+    def fill(self, classifier: Classifier, data: ImageDataModule, epochs: int) -> None:
+        """Store what a transfer asks of a classifier: all training views and the plain test images.
+
+        Raises:
+            UserError: As for `outputs`.
+        """
+        self._stored(self.training_outputs(classifier, data, epochs))
+        self.outputs(classifier, [data.ordered_test_images()])
+
+    def _stored(self, wanted: Outputs) -> list[Tensor] | None:
+        if self.mode == "off":
+            return None
+        try:
+            check_repeatable(wanted)
+            keys = self.keys(wanted)
+            found = {key: self._open(key) for key in keys}
+            missing = {key: view for key, view in zip(keys, wanted.views, strict=True) if found[key] is None}
+            if missing:
+                found |= self._compute(wanted, missing)
+        except Unrepeatable as error:
+            if self.mode == "readonly":
+                raise UserError(f"{error}: use store=auto or store=off, which compute them live") from error
+            self._say(f"{error}: computed live")
+            return None
+        return [stored for stored in found.values() if stored is not None]
+
+    def keys(self, wanted: Outputs) -> list[Key]:
+        """Return what the outputs for each view are known by."""
+        classifier = wanted.classifier
+        weights, architecture = classifier.weights_hash(), structure(classifier.network)
+        return [
+            Key(
+                model=classifier.name,
+                weights=weights,
+                architecture=f"{classifier.architecture} {architecture}",
+                preprocess=repr(classifier.preprocess),
+                data=view.fingerprint,
+                transform=view.transform,
+                view=view.view,
+                precision=self.device.name,
+                software=f"torch {torch.__version__} timm {timm.__version__}",
+                form=wanted.form.name,
+            )
+            for view in wanted.views
+        ]
+
+    def _open(self, key: Key) -> Tensor | None:
+        try:
+            return self.store.open(key)
+        except Damaged as error:
+            if self.mode == "readonly":
+                raise UserError(f"{error}; with store=auto it is computed anew") from error
+            return None  # whoever holds its lock deletes it and says so
+
+    def _compute(self, wanted: Outputs, missing: dict[Key, OrderedView]) -> dict[Key, Tensor]:
+        name = wanted.classifier.name
+        if self.mode == "readonly":
+            raise UserError(
+                f"store=readonly, but the outputs of {name} for this data are not in {self.store.root}: "
+                "fill the store with task=store and the same data options, or use store=auto (task=store stores the "
+                "logits of models for training views and test images; features, other plain images and the student "
+                "between the stages of a schedule are stored by runs themselves)"
+            )
+        first = self._probe(wanted)
+        dtype = str(first.dtype).removeprefix("torch.")
+        shapes = {key: Shape(len(view.rows), first.shape[1], dtype) for key, view in missing.items()}
+        self.store.make_room(sum(self.store.remaining(key, shape) for key, shape in shapes.items()))
+        stored: dict[Key, Tensor] = {}
+        for wait in (False, True):  # what another process is at comes last, and may be ready then
+            for key in [key for key in missing if key not in stored]:
+                with self.store.lock(key, wait=wait) as held:
+                    if held:
+                        stored[key] = self._fill(wanted, key, missing[key], shapes[key])
+        wanted.classifier.cpu()  # it has said all it is asked for
+        return stored
+
+    def _fill(self, wanted: Outputs, key: Key, view: OrderedView, shape: Shape) -> Tensor:
+        try:
+            stored = self.store.open(key)  # another process may have written it meanwhile
+        except Damaged as error:
+            logger.warning("%s: it is computed anew", error)
+            self.store.delete(self.store.folder(key))
+            stored = None
+        if stored is None:
+            self.store.write(key, shape, lambda start: self._blocks(wanted, view, start))
+            stored = self.store.open(key)
+        if stored is None:
+            raise UserError(
+                f"another run deleted {self.store.folder(key)} to make room for its own: raise store.max_gb"
+            )
+        return stored
+
+    def _blocks(self, wanted: Outputs, view: OrderedView, start: int) -> Iterator[Tensor]:
+        if start == len(view.rows):
+            return
+        what = "test images" if view.view < 0 else f"view {view.view}"
+        bar = tqdm(
+            total=len(view.rows), initial=start, desc=f"Storing outputs of {wanted.classifier.name}, {what}",
+            unit="images", disable=not self.progress, leave=False,
+        )  # fmt: skip
+        with bar:
+            for batch in view.batches(start):
+                answer = self._answer(wanted, batch)
+                yield wanted.form.pack(answer, batch["label"].to(answer.device))
+                bar.update(len(batch["label"]))
+
+    def _probe(self, wanted: Outputs) -> Tensor:
+        """Return what is stored of a few rows, if their answers are the same a second time, in other company.
+
+        Raises:
+            Unrepeatable: They are not.
+        """
+        view = replace(wanted.views[0], batch_size=2 * PROBE, workers=0)
+        companies = (view.rows[: 2 * PROBE], np.concatenate([view.rows[:PROBE], view.rows[2 * PROBE : 3 * PROBE]]))
+        batches = [next(iter(replace(view, rows=rows).batches())) for rows in companies]
+        first, second = (self._answer(wanted, batch)[:PROBE] for batch in batches)
+        if not (first - second).abs().max() <= SAME * torch.finfo(first.dtype).eps * first.abs().max():
+            raise Unrepeatable(
+                f"the outputs of {wanted.classifier.name} are not stored, since it answers the same images differently "
+                "each time (dropout that stays on in evaluation mode?)"
+            )
+        return wanted.form.pack(first, batches[0]["label"][:PROBE].to(first.device))
+
+    def _answer(self, wanted: Outputs, batch: Batch) -> Tensor:
+        source = LiveSource("", wanted.classifier)
+        source.to(self.device.root)
+        moved: Batch = {**batch, "image": batch["image"].to(self.device.root)}
+        with self.device.context():
+            return source.logits_and_features(moved)[1] if isinstance(wanted.form, Features) else source.logits(moved)
+
+    def _say(self, message: str) -> None:
+        if message not in self.said:
+            self.said.add(message)
+            logger.info("%s", message)
+
+
+def check_repeatable(wanted: Outputs) -> None:
+    """Raise `Unrepeatable` where it shows, before anything is asked, that a sample's answer would not stay the same."""
+    who = f"the outputs of {wanted.classifier.name} are not stored, since"
+    if any(module.training for module in wanted.classifier.modules()):
+        raise Unrepeatable(f"{who} it is in training mode")
+    if not wanted.views[0].repeatable:
+        raise Unrepeatable(f"{who} the data's own transforms may be random")

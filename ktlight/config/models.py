@@ -1,0 +1,54 @@
+"""The models that a config names, as plain data."""
+
+from dataclasses import replace
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ktlight.config.model_source import model_node
+from ktlight.errors import UserError
+from ktlight.models.spec import ModelConfig
+
+
+def model_config(group: DictConfig) -> ModelConfig:
+    """Return the plain form of the config group ``student`` or ``teacher``."""
+    config = OmegaConf.to_object(group)
+    assert isinstance(config, ModelConfig)
+    return config
+
+
+def teacher_configs(config: DictConfig) -> dict[str, ModelConfig]:
+    """Return the teachers by role: those of the list ``teachers``, else the one of ``teacher=``.
+
+    An entry of the list is a name, or a mapping with a name and further options of a model; what it does not say is as
+    in ``teacher``, but for the checkpoint.
+
+    Raises:
+        UserError: A teacher is given twice, an entry cannot be read, or the schedule needs a list and there is none.
+    """
+    if not config.teachers:
+        if config.schedule.name != "parallel":
+            raise UserError(f"schedule={config.schedule.name} needs a list of teachers: 'teachers=[resnet50,vit_s]'")
+        return {"teacher": model_config(config.teacher)}
+    models = [listed_teacher(config, entry) for entry in OmegaConf.to_container(config.teachers, resolve=True)]  # type: ignore[union-attr]
+    known = [replace(model, name="") for model in models]  # an alias is the same model
+    for number, model in enumerate(models):
+        if known[number] in known[:number]:
+            raise UserError(f"the teacher {model.name} is given twice in teachers=[...]: give each once")
+    return dict(zip(teacher_roles(len(models)), models, strict=True))
+
+
+def listed_teacher(config: DictConfig, entry: Any) -> ModelConfig:
+    """Return the model of one entry of the list ``teachers``; see :func:`teacher_configs`."""
+    options = {"name": entry} if isinstance(entry, str) else entry
+    if not isinstance(options, dict) or "name" not in options:
+        raise UserError(f"teachers: {entry!r} is neither a model name nor a mapping such as {{name: resnet50}}")
+    if unknown := set(options) - {"name", "checkpoint", "img_size", "kwargs"}:
+        raise UserError(f"teachers: a model has no option '{min(unknown)}': name, checkpoint, img_size, kwargs")
+    shared = {"img_size": config.teacher.img_size, "kwargs": config.teacher.kwargs}
+    return model_config(OmegaConf.merge(model_node(options["name"]), shared, options))  # type: ignore[arg-type]
+
+
+def teacher_roles(count: int) -> list[str]:
+    """Return how the teachers are called in columns, curves and folders: ``teacher``, or ``teacher1``, ``teacher2``."""
+    return ["teacher"] if count == 1 else [f"teacher{number}" for number in range(1, count + 1)]

@@ -1,0 +1,58 @@
+"""Rules that ask who is right: the teacher, the initial student, or the student as it is now."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ktlight.errors import UserError
+from ktlight.functional import flip_sources, leave_out_negative, select_target
+from ktlight.routing.rules import Routing, RoutingRule
+from ktlight.types import Batch, LogitSource
+
+
+class Flip(RoutingRule):
+    """Flip routing: by who is right, the current student or the teacher.
+
+    Positive flips (teacher right, student wrong) come from the teacher, negative ones from the initial student.
+
+    Args:
+        neutral: Who teaches the rest: ``student`` (the initial one), ``teacher``, or ``average``, the mean of the
+            logits of the teacher and the current student, a third candidate.
+    """
+
+    needs_student = True
+
+    def __init__(self, neutral: Literal["student", "teacher", "average"]) -> None:
+        self.neutral = ("student", "teacher", "average").index(neutral)
+
+    def candidates(self, sources: Sequence[LogitSource]) -> list[LogitSource]:
+        """Return the initial student and the teacher."""
+        return _one_teacher(sources, "router=flip_*")
+
+    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
+        """Return source 0 (initial student), 1 (teacher) or 2 (average) for every sample."""
+        assert student_BC is not None
+        source_B = flip_sources(student_BC.argmax(1), logits_MBC[1].argmax(1), batch["label"], self.neutral)
+        average_BC = (logits_MBC[1] + student_BC) / 2
+        return Routing(source_B, select_target(torch.cat([logits_MBC, average_BC[None]]), source_B))
+
+
+class NoNegativeFlips(RoutingRule):
+    """The teacher, except where it is wrong and the initial student right: those samples are left out (XE-KL+MCL)."""
+
+    def candidates(self, sources: Sequence[LogitSource]) -> list[LogitSource]:
+        """Return the initial student and the teacher."""
+        return _one_teacher(sources, "router=no_negative_flips")
+
+    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
+        """Return source 1, or -1 on negative flips."""
+        source_B = leave_out_negative(logits_MBC[0].argmax(1), logits_MBC[1].argmax(1), batch["label"])
+        return Routing(source_B, logits_MBC[1])
+
+
+def _one_teacher(sources: Sequence[LogitSource], who: str) -> list[LogitSource]:
+    if len(sources) != 2:
+        raise UserError(f"{who} compares the student with one teacher, but there are {len(sources) - 1}")
+    return list(sources)

@@ -1,0 +1,68 @@
+"""What of a config does not go together, said before anything is computed."""
+
+from collections.abc import Mapping
+
+from omegaconf import DictConfig
+
+from ktlight.data.datamodule import ImageDataModule
+from ktlight.errors import UserError
+from ktlight.methods.base import TransferMethod
+from ktlight.models.classifier import Classifier
+from ktlight.stages.schedule import stage_epochs
+from ktlight.stages.stage import build_method, check_router
+
+ENSEMBLES = {"most_confident": "ensemble", "mean": "ensemble_mean"}
+"""The column of ``predictions.parquet`` that each rule of ``method=ensemble`` stands for."""
+
+
+def check_method(config: DictConfig, models: Mapping[str, Classifier]) -> TransferMethod | None:
+    """Return the method over the networks of one stage, once method, router, optimisers and schedule fit together.
+
+    Returns:
+        None for a method that trains nothing.
+
+    Raises:
+        UserError: They do not fit; better said before anything is computed.
+    """
+    if config.method._target_ is None:
+        check_untrained(config)
+        return None
+    stages = 1 if config.schedule.name == "parallel" else len(models) - 1
+    stage_epochs(config, stages)
+    together = dict(list(models.items())[: 2 if stages > 1 else None])
+    method = build_method(config, list(together.values()))
+    check_router(config, method, together)
+    return method
+
+
+def check_untrained(config: DictConfig) -> None:
+    """Raise `UserError` where a method without training is combined with what acts on training, or has no such rule."""
+    if config.method.rule not in ENSEMBLES:
+        raise UserError(f"unknown method.rule '{config.method.rule}': choose {' or '.join(ENSEMBLES)}")
+    for group, neutral in (("schedule", "parallel"), ("guard", "off")):
+        if config[group].name != neutral:
+            raise UserError(
+                f"method={config.method.name} trains nothing, so {group}={config[group].name} has no meaning: "
+                f"use {group}={neutral}"
+            )
+
+
+def check_holdout(
+    config: DictConfig, data: ImageDataModule, method: TransferMethod | None, models: Mapping[str, Classifier]
+) -> None:
+    """Raise `UserError` if what decides on held-out images finds none, or is measured on the same ones."""
+    if method is None:
+        return
+    decides = {
+        f"guard={config.guard.name}": config.guard.name != "off",
+        "schedule.average=greedy": config.schedule.get("average") == "greedy",
+        f"method={config.method.name}": method.needs_holdout,
+        "the router": check_router(config, method, dict(list(models.items())[:2])),
+    }
+    for what in (name for name, is_so in decides.items() if is_so):
+        data.ordered_holdout_images()
+        if config.data.evaluate_on == "holdout":
+            raise UserError(
+                f"{what} decides on data.holdout's images, so they cannot also measure the outcome: "
+                "use data.evaluate_on=val"
+            )

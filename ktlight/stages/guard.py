@@ -1,0 +1,74 @@
+"""The no-regret guard: held-out training images decide how much of a transfer is kept (guard=wise, rollback)."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ktlight.models.classifier import Classifier
+from ktlight.stages.averaging import HeldOut, average_into, held_out, state_of
+from ktlight.stages.stage import Setting
+
+logger = logging.getLogger(__name__)
+
+
+class Guarded(NamedTuple):
+    """What a guard found.
+
+    Attributes:
+        record: The share of the way that is kept, and the score of every point that was tried.
+        columns: What every point says of the held-out images, for ``guard.parquet``.
+    """
+
+    record: dict[str, Any]
+    columns: dict[str, Tensor]
+
+
+def guard_student(student: Classifier, initial: Mapping[str, Tensor], setting: Setting) -> Guarded:
+    """Move the student to the best point between its initial weights and those it has, and return what was found.
+
+    ``rollback`` knows the two ends only; ``wise`` tries ``guard.steps`` points of the line between them (Wortsman et
+    al., "Robust fine-tuning of zero-shot models", CVPR 2022). The best point has the highest accuracy on the held-out
+    training images, among equals the highest likelihood of their labels, then the shortest way: where nothing is
+    better than the initial student, it is given back as it was.
+
+    Args:
+        student: The student after the transfer; changed in place.
+        initial: State dict of the network before the transfer.
+        setting: With held-out images.
+    """
+    steps = setting.config.guard.get("steps", 1)
+    learned = state_of(student)
+    points: dict[float, HeldOut] = {}
+    for step in range(steps + 1):
+        go_to(step / steps, student, initial, learned, setting)
+        points[step / steps] = held_out(student, setting)
+    scores = {share: point.score for share, point in points.items()}
+    share = max(scores, key=scores.__getitem__)  # the first of the best
+    go_to(share, student, initial, learned, setting)
+    logger.info(
+        "guard=%s: %.0f%% of the way is kept (held-out accuracy %.2f%%; initial %.2f%%, transferred %.2f%%)",
+        setting.config.guard.name, 100 * share, scores[share].acc, scores[0].acc, scores[1].acc,
+    )  # fmt: skip
+    images = setting.data.ordered_holdout_images()
+    columns = {"index": torch.from_numpy(images.rows), "label": torch.from_numpy(images.labels)}
+    for tried, point in points.items():
+        columns |= {f"prediction_{tried:g}": point.prediction, f"log_probability_{tried:g}": point.log_probability}
+    tried_points = [{"share": point, **score._asdict()} for point, score in scores.items()]
+    return Guarded({"share": share, "tried": tried_points, "held_out": len(images.rows)}, columns)
+
+
+def go_to(
+    share: float,
+    student: Classifier,
+    initial: Mapping[str, Tensor],
+    learned: Mapping[str, Tensor],
+    setting: Setting,
+) -> None:
+    """Put the student at a share of the way; the two ends are exactly what they were, BatchNorm statistics included."""
+    if 0 < share < 1:
+        average_into(student, [initial, learned], [1 - share, share], setting)
+    else:
+        student.network.load_state_dict(learned if share else initial)

@@ -1,0 +1,152 @@
+"""One stage of a transfer: a student learns from the teachers it is given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers.logger import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from ktlight.answers.ask import plain_logits
+from ktlight.answers.stored import OutputStore
+from ktlight.config.instantiate import make
+from ktlight.data.datamodule import ImageDataModule
+from ktlight.errors import UserError, nearest
+from ktlight.methods.base import TransferMethod
+from ktlight.models.classifier import Classifier
+from ktlight.models.sources import LiveSource
+from ktlight.report.folder import RunFolder
+from ktlight.routing.router import SampleRouter
+from ktlight.routing.rules import RoutingRule
+from ktlight.training.assemble import optimization, seed
+from ktlight.training.loggers import StageLogger
+from ktlight.training.trainer import fit
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all stages of a transfer share."""
+
+    config: DictConfig
+    data: ImageDataModule
+    outputs: OutputStore
+    loggers: Sequence[Logger]
+
+    def of_stage(self, number: int) -> "Setting":
+        """Return the same, with the metrics of stage ``number`` logged under names of their own."""
+        return replace(self, loggers=[StageLogger(each, number) for each in self.loggers])
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a stage gives beside the weights of the networks, which it changes in place.
+
+    Attributes:
+        learners: How many networks learned, the student first.
+        teacher_share: Share of the training samples that teachers taught, in percent; None without a router.
+    """
+
+    learners: int
+    teacher_share: float | None
+
+
+def learn(
+    setting: Setting, student: Classifier, teachers: Mapping[str, Classifier], folder: RunFolder, epochs: int
+) -> Learned:
+    """Let the student learn from teachers, by role, for a number of epochs; everything of it goes into ``folder``.
+
+    The student as it comes is the initial student of the stage: its frozen copy is source 0 of the router.
+    """
+    config = setting.config
+    seed(config)
+    method = build_method(config, [student, *teachers.values()])
+    initial = {"student": student, **teachers} if method.routed else {}
+    initial = {role: model.frozen_copy() for role, model in initial.items()}
+    curves = fit(
+        config.trainer, method, setting.data, folder,
+        max_epochs=epochs,
+        resume=config.resume,
+        callbacks=[*sample_router(setting, method, initial, epochs), *restraint(config)],
+        loggers=setting.loggers,
+    )  # fmt: skip
+    shares = [curves.mean(f"share/{role}") or 0.0 for role in teachers]
+    return Learned(method.learners, sum(shares) if method.routed else None)
+
+
+def build_method(config: DictConfig, networks: Sequence[Classifier]) -> TransferMethod:
+    """Return the method that ``method=`` names, over the student and the teachers; check that its router suits it."""
+    student, *peers = networks
+    method: TransferMethod = make(
+        config.method, networks=list(networks), optimization=optimization(config.optim, student)
+    )
+    has_router = config.router._target_ is not None
+    if method.routed and not has_router:
+        raise UserError(f"method={config.method.name} learns from routed targets: give a router, e.g. router=teacher")
+    if has_router and not method.routed:
+        raise UserError(f"in method={config.method.name} the networks teach each other: use it with router=none")
+    learning = peers[: method.learners - 1]
+    for network in [student, *learning]:
+        if not any(parameter.requires_grad for parameter in network.parameters()):
+            raise UserError(f"{network.name} is to learn, but all its parameters are frozen (requires_grad is False)")
+    options = peer_options(config.optim, len(learning))
+    method.peer_optimizations = [optimization(own, peer) for own, peer in zip(options, learning, strict=True)]
+    return method
+
+
+def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
+    """Return the options of each peer's optimiser: those of the student's, but for what ``optim.peers`` says.
+
+    An entry with an optimiser of its own takes its options from that alone.
+
+    Raises:
+        UserError: ``optim.peers`` says something of more networks than learn, or of an option that is none.
+    """
+    common: Any = OmegaConf.to_container(options, resolve=True)
+    own: list[dict[str, Any]] = common.pop("peers")
+    if len(own) > peers:
+        raise UserError(f"optim.peers has {len(own)} entries, but {peers} networks learn beside the student")
+    for number, entry in enumerate(own):
+        if unknown := set(entry) - set(common):
+            hint = nearest(min(unknown), list(common))
+            raise UserError(f"optim.peers[{number}] has no option '{min(unknown)}'.{hint}")
+        if "_target_" not in entry.get("optimizer", {}):
+            entry["optimizer"] = {**common["optimizer"], **entry.get("optimizer", {})}
+    return [OmegaConf.create({**common, **entry}) for entry in [*own, *[{}] * (peers - len(own))]]
+
+
+def check_router(config: DictConfig, method: TransferMethod, models: Mapping[str, Classifier]) -> bool:
+    """Return whether the router looks at held-out images; raise `UserError` where it cannot route among the models."""
+    if not method.routed:
+        return False
+    rule: RoutingRule = make(config.router)
+    rule.candidates([LiveSource(role, model) for role, model in models.items()])
+    return rule.prepared_on == "holdout"
+
+
+def sample_router(
+    setting: Setting, method: TransferMethod, initial: Mapping[str, Classifier], epochs: int
+) -> list[Callback]:
+    """Return the sample router over the initial student and the teachers, where the method wants one."""
+    if not method.routed:
+        return []
+    rule: Any = make(setting.config.router)
+    candidates = rule.candidates([LiveSource(name, model) for name, model in initial.items()])
+    if rule.prepared_on:
+        prepare(rule, candidates, setting)
+    sources = setting.outputs.sources(candidates, setting.data, epochs, method.needs_features)
+    return [SampleRouter(sources, rule, method.needs_features)]
+
+
+def prepare(rule: RoutingRule, candidates: Sequence[LiveSource], setting: Setting) -> None:
+    """Show a rule what its candidates say of the plain training images that it asks for."""
+    data = setting.data
+    images = data.ordered_holdout_images() if rule.prepared_on == "holdout" else data.ordered_training_images()
+    logits = [plain_logits(candidate.classifier, images, setting.outputs) for candidate in candidates]
+    rule.prepare(torch.stack(logits), torch.from_numpy(images.labels))
+
+
+def restraint(config: DictConfig) -> list[Callback]:
+    """Return the callback that restrains the weights, if ``restraint=`` names one."""
+    return [make(config.restraint)] if config.restraint._target_ else []

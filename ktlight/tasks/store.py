@@ -1,0 +1,93 @@
+"""The store from the command line: fill it ahead of a sweep, list, verify and prune it (task=store)."""
+
+import logging
+import time
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ktlight.answers.stored import OutputStore
+from ktlight.config.model_source import model_node
+from ktlight.config.models import model_config
+from ktlight.data.datamodule import ImageDataModule
+from ktlight.errors import UserError
+from ktlight.models.zoo import cache_directory
+from ktlight.report.folder import RunFolder
+from ktlight.report.store import print_entries
+from ktlight.stages.pretraining import trained_classifier
+from ktlight.store.store import LogitStore
+from ktlight.store.upkeep import describe, problems, sweep
+from ktlight.training.assemble import data_module, load_dataset
+from ktlight.training.record import open_folder
+
+logger = logging.getLogger(__name__)
+
+
+def run_store(config: DictConfig) -> dict[str, Any]:
+    """Do ``store.action`` and return its figures.
+
+    Raises:
+        UserError: There is nothing to fill the store with, or entries are damaged.
+    """
+    folder = open_folder(config)
+    store = LogitStore(cache_directory() / "store", config.store.max_gb)
+    action = config.store.action
+    if action == "fill":
+        fill(config, folder)
+    elif action == "verify":
+        verify(store)
+    elif action == "prune":
+        prune(store)
+    print_entries(describe(store), store.root)
+    results = {"task": "store", "action": action, "entries": len(store.entries()), "bytes": store.size()}
+    folder.write_results(results)
+    return results
+
+
+def fill(config: DictConfig, folder: RunFolder) -> None:
+    """Store the outputs of ``models`` for the training views and the test images of the data."""
+    if not config.models:
+        raise UserError("task=store needs models whose outputs to store: models=[resnet50,vit_s]")
+    if config.store.mode != "auto":
+        raise UserError(f"task=store cannot fill the store with cache={config.store.mode}: use store=auto")
+    dataset = load_dataset(config)
+    classifiers = []
+    for name in config.models:
+        model = model_config(model_node(name))
+        classifiers.append(trained_classifier(config, name, model, dataset, folder).frozen_copy())
+    outputs = OutputStore(config)
+    by_canvas: dict[int, ImageDataModule] = {}
+    for classifier in classifiers:
+        started = time.perf_counter()
+        canvases = set()
+        for other in classifiers:
+            # a run has one canvas for both of its models, so a model sees another one with each partner
+            if other is not classifier or len(classifiers) == 1:
+                data = data_module(config, dataset, [classifier, other])
+                canvases.add(data.canvas)
+                by_canvas.setdefault(data.canvas, data)
+        for canvas in sorted(canvases):
+            outputs.fill(classifier, by_canvas[canvas], config.trainer.max_epochs)
+        logger.info("%s: stored (%.1f s)", classifier.name, time.perf_counter() - started)
+
+
+def verify(store: LogitStore) -> None:
+    """Read every entry whole and name the damaged ones.
+
+    Raises:
+        UserError: There are any.
+    """
+    damaged = [str(problem) for problem in problems(store)]
+    if damaged:
+        raise UserError(
+            "\n  ".join([f"{len(damaged)} damaged entries; they are computed anew when a run needs them:", *damaged])
+        )
+    logger.info("All entries are what was written")
+
+
+def prune(store: LogitStore) -> None:
+    """Delete what is of no use, then what was used least recently until the store is within ``store.max_gb``."""
+    if store.max_bytes is None:
+        raise UserError("store.action=prune needs to know how much may stay: store.max_gb=10")
+    sweep(store)
+    store.prune(store.max_bytes)

@@ -1,0 +1,79 @@
+"""The parts of a training, made from the config: data, optimiser, seed."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from lightning import seed_everything
+from omegaconf import DictConfig
+
+from ktlight.config.instantiate import make
+from ktlight.data.augment import Augment
+from ktlight.data.datamodule import ImageDataModule
+from ktlight.data.dataset import ImageDataset
+from ktlight.errors import UserError
+from ktlight.methods.base import TransferMethod
+from ktlight.methods.optimization import Optimization
+from ktlight.models.classifier import Classifier
+from ktlight.models.preprocess import Preprocess
+
+
+def seed(config: DictConfig) -> None:
+    """Seed everything random by the config's seed."""
+    seed_everything(config.seed, workers=True, verbose=False)
+
+
+def load_dataset(config: DictConfig) -> ImageDataset:
+    """Return the data set that ``data=`` names."""
+    dataset: ImageDataset = make(config.data.load)
+    return dataset
+
+
+def data_module(
+    config: DictConfig, dataset: ImageDataset, classifiers: Sequence[Classifier], method: TransferMethod | None = None
+) -> ImageDataModule:
+    """Return the data module, with as many views of an image as a method wants.
+
+    With ``data.canvas: null`` its canvas is the largest image that any of the models crops from.
+    """
+    options = config.data
+    wanted = [model.preprocess.resize_to for model in classifiers if isinstance(model.preprocess, Preprocess)]
+    return ImageDataModule(
+        dataset,
+        canvas=options.canvas or max(wanted, default=dataset.native_size),
+        augment=Augment(**options.augment),
+        fraction=options.fraction,
+        views=options.views,
+        batch_size=options.batch_size,
+        eval_batch_size=options.eval_batch_size,
+        workers=options.workers,
+        seed=config.seed,
+        holdout=options.holdout,
+        networks=method.learners if method and method.own_views else 1,
+        evaluate_on=options.evaluate_on,
+    )
+
+
+def check_classes(dataset: ImageDataset, models: Mapping[str, Classifier]) -> None:
+    """Raise `UserError` unless every model tells as many classes apart as the data has."""
+    for role, model in models.items():
+        if model.num_classes != dataset.num_classes:
+            raise UserError(
+                f"the {role} {model.name} tells {model.num_classes} classes apart, but {dataset.name} has "
+                f"{dataset.num_classes}: student, teacher and data must share one label space. Fine-tune the model "
+                f"first: python run.py task=pretrain student={model.name} student.checkpoint=..."
+            )
+
+
+def optimization(options: DictConfig, learner: Classifier) -> Optimization:
+    """Return the optimiser and schedule of a config group like ``optim``, for a network of the learner's size."""
+    if options.decay not in ("constant", "cosine"):
+        raise UserError(f"unknown optim.decay '{options.decay}': choose constant or cosine")
+    size = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
+    plain = Optimization(
+        optimizer=partial(make, options.optimizer),
+        lr=options.lr,
+        lr_batch=options.lr_batch,
+        warmup_epochs=options.warmup_epochs,
+        decay=options.decay,
+    )
+    return plain.slowed(size, options.lr_parameters)

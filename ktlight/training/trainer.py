@@ -1,0 +1,151 @@
+"""The Lightning trainer, its checkpoints and its loggers, from the config."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning import LightningDataModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers.logger import Logger
+from omegaconf import DictConfig
+
+from ktlight.errors import UserError
+from ktlight.methods.base import TransferMethod
+from ktlight.report.curves import Curves
+from ktlight.report.folder import RunFolder
+from ktlight.training.checkpoints import EpochCheckpoint, WholeCheckpoints
+from ktlight.training.compilation import compile_step
+
+logger = logging.getLogger(__name__)
+
+
+def build_trainer(
+    config: DictConfig,
+    *,
+    max_epochs: int = 1,
+    validate: bool = True,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
+) -> Trainer:
+    """Return a trainer by the config group ``trainer``.
+
+    Raises:
+        UserError: The device is not there, an option has a value that Lightning does not know, or the processes of one
+            run would meet those of another.
+    """
+    if config.accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError(
+            "trainer=gpu, but PyTorch sees no GPU here: use trainer=cpu (or trainer=auto), or check the driver"
+        )
+    _quiet()
+    try:
+        trainer = Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.num_nodes,
+            strategy=config.strategy,
+            precision=precision(config),
+            max_epochs=max_epochs,
+            check_val_every_n_epoch=config.check_val_every_n_epoch,
+            limit_val_batches=None if validate else 0,
+            accumulate_grad_batches=config.accumulate_grad_batches,
+            gradient_clip_val=config.gradient_clip_val,
+            deterministic=config.deterministic,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            callbacks=[*callbacks, *([TQDMProgressBar(refresh_rate=10)] if shows_progress(config) else [])],
+            logger=list(loggers),
+            plugins=[WholeCheckpoints()],
+            enable_progress_bar=shows_progress(config),
+            enable_model_summary=False,
+            enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+        )
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise UserError(f"an option of trainer does not work here: {error}") from error
+    if trainer.world_size > 1 and _sweeps_in_one_process():
+        raise UserError(
+            "a sweep (-m) with several devices in one process would start the whole sweep again in every process. "
+            "Start one process a job with a launcher (pip install hydra-submitit-launcher; "
+            "hydra/launcher=submitit_slurm), or use trainer.devices=1"
+        )
+    return trainer
+
+
+def precision(config: DictConfig) -> Any:
+    """Return Lightning's name of the precision; ``auto`` is bf16-mixed on a GPU that computes in bfloat16."""
+    if config.precision != "auto":
+        return config.precision
+    gpu = config.accelerator != "cpu" and torch.cuda.is_available()
+    return "bf16-mixed" if gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+
+
+def fit(
+    config: DictConfig,
+    method: TransferMethod,
+    data: LightningDataModule,
+    folder: RunFolder,
+    *,
+    max_epochs: int,
+    resume: bool,
+    validate: bool = True,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
+) -> Curves:
+    """Train ``method`` and return the curves; with ``resume``, go on from the folder's checkpoint if it has one.
+
+    A checkpoint is kept after every epoch. Everything random in an epoch follows from the seed and the epoch's number,
+    so going on from the last whole epoch leads to the weights of an undisturbed run.
+    """
+    resumed = resume and folder.checkpoint.exists()
+    curves = Curves(folder.path / "curves.csv", resume=resumed)
+    if config.channels_last:
+        for network in method.networks[: method.learners]:
+            network.network.to(memory_format=torch.channels_last)
+    if config.compile:
+        compile_step(method, callbacks, config.compile)
+    trainer = build_trainer(
+        config,
+        max_epochs=max_epochs,
+        validate=validate,
+        callbacks=[EpochSeed(), *callbacks, EpochCheckpoint(folder.checkpoint, curves)],
+        loggers=[curves, *loggers],
+    )
+    if resumed:
+        logger.info("Continuing from %s", folder.checkpoint)
+    trainer.fit(method, datamodule=data, ckpt_path=folder.checkpoint if resumed else None, weights_only=True)
+    return curves
+
+
+def shows_progress(config: DictConfig) -> bool:
+    """Return whether progress bars are wanted; ``auto`` is where somebody can see them move."""
+    return bool(sys.stdout.isatty() if config.progress == "auto" else config.progress)
+
+
+class EpochSeed(Callback):
+    """Seeds each epoch by its number, so that a resumed epoch draws the same random numbers (dropout)."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Seed torch."""
+        base = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        torch.manual_seed((base * 1_000_003 + trainer.current_epoch) * 1_009 + trainer.global_rank)
+
+
+def _sweeps_in_one_process() -> bool:
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return False
+    return "submitit" not in HydraConfig.get().launcher._target_
+
+
+def _quiet() -> None:
+    """Keep Lightning's notices about itself from between the lines that matter."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")

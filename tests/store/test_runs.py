@@ -1,0 +1,231 @@
+"""A run from the store is the live run, bit for bit (processor, float32), however it goes."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from conftest import Command, run_here
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+import ktlight
+from ktlight.answers.stored import OutputStore
+from ktlight.models.classifier import Classifier
+from ktlight.models.sources import LiveSource
+from ktlight.routing.router import SampleRouter
+from ktlight.store.source import StoredSource
+from ktlight.tasks import cache as cache_task
+
+pytestmark = pytest.mark.usefixtures("zoo")
+
+EPOCHS = "trainer.max_epochs=3"
+RUNS = {
+    "kl": ["method=kl", "data.views=2"],
+    "kl_dp": ["method=kl_dp", "data.views=4", "trainer.max_epochs=5", "data.batch_size=100"],
+    "kl_dp_unsup": ["method=kl_dp_unsup", "data.views=null", "trainer.max_epochs=2"],
+    "xe_kl_mcl": ["method=xe_kl_mcl", "data.views=2", "data.fraction=0.5"],
+    "flip_avg": ["method=kl", "router=flip_avg", "data.views=null", "trainer.max_epochs=2"],
+}
+
+
+@pytest.fixture(autouse=True)
+def store(cache: Path) -> Path:
+    """The folder of the store, empty."""
+    folder = cache / "store"
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    names = ("curves.csv", "results.json", "predictions.parquet", "student/model.safetensors", "config.yaml")
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_from_the_store_follows_the_live_run(
+    name: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routes: list[Tensor] = []
+    kinds: set[type] = set()
+    route = SampleRouter.on_train_batch_start
+
+    def record(self: SampleRouter, trainer: Any, module: Any, batch: Any, number: int) -> None:
+        route(self, trainer, module, batch, number)
+        routes.append(torch.stack([batch["index"], batch["source"]]))
+        kinds.update(map(type, self.sources))
+
+    monkeypatch.setattr(SampleRouter, "on_train_batch_start", record)
+    outcomes = []
+    for mode, kind in (("off", LiveSource), ("auto", StoredSource)):
+        ran = command(EPOCHS, *RUNS[name], f"cache={mode}", f"hydra.run.dir={tmp_path}/{mode}")
+        assert ran.code == 0, ran.err
+        assert kinds == {kind}
+        outcomes.append((content(tmp_path / mode), torch.cat(routes, 1)))
+        routes.clear()
+        kinds.clear()
+    (live, live_routes), (stored, stored_routes) = outcomes
+    assert stored == live
+    assert torch.equal(stored_routes, live_routes)
+
+
+def run_forked(*arguments: str, **environment: str) -> Any:
+    """Start `ktlight ARGUMENTS` in a forked process, which need not import anything again."""
+
+    def run() -> None:
+        os.environ.update(environment)
+        sys.exit(run_here(*arguments))
+
+    process = multiprocessing.get_context("fork").Process(target=run, daemon=True)
+    process.start()
+    return process
+
+
+def test_two_processes_share_the_store(store: Path, tmp_path: Path) -> None:
+    options = ["method=kl_dp", "data.views=2", "trainer.max_epochs=2", "data.batch_size=32"]
+    options += ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    for mode in ("auto", "off"):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        # as torchrun starts them: both at once, so they race for every entry
+        world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test"}
+        world |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        ranks = [
+            run_forked(
+                *options, f"cache={mode}", f"hydra.run.dir={tmp_path}/{mode}", **world, RANK=rank, LOCAL_RANK=rank
+            )
+            for rank in "01"
+        ]
+        for rank in ranks:
+            rank.join(100)
+        assert [rank.exitcode for rank in ranks] == [0, 0]
+    assert content(tmp_path / "auto") == content(tmp_path / "off")
+    assert len(list(store.iterdir())) == 6
+
+
+def test_killed_and_resumed(command: Command, store: Path, tmp_path: Path) -> None:
+    options = ["method=kl_dp", "data.views=2", "trainer.max_epochs=3", "data.batch_size=12"]
+    run = run_forked(*options, f"hydra.run.dir={tmp_path}/killed")
+    checkpoint = tmp_path / "killed" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert run.is_alive() and time.monotonic() < deadline
+        time.sleep(0.002)
+    run.kill()
+    run.join()
+    assert not (tmp_path / "killed" / "results.json").exists()
+    resumed = command(*options, f"hydra.run.dir={tmp_path}/killed", "resume=true")
+    assert resumed.code == 0 and "Continuing from" in resumed.out, resumed.err
+    assert command(*options, "store=off", f"hydra.run.dir={tmp_path}/live").code == 0
+    assert content(tmp_path / "killed") == content(tmp_path / "live")
+    assert all(not path.suffix for path in store.iterdir())
+
+
+def test_the_store_is_filled_ahead_and_kept_in_order(command: Command, store: Path) -> None:
+    models = "models=[test_vit,test_convnext]"
+    assert command("task=store", models, "data.views=2", EPOCHS).code == 0
+    filled = {path: path.stat().st_ino for path in store.iterdir()}
+    assert len(filled) == 6  # two views and the test images of two models
+    assert command("method=kl_dp", "data.views=2", EPOCHS, "store=readonly").code == 0
+    assert command("task=store", models, "data.views=2", EPOCHS).code == 0  # nothing is left to compute
+    assert {path: path.stat().st_ino for path in store.iterdir()} == filled
+
+    listed = command("task=store", "store.action=list")
+    assert listed.code == 0 and "test_convnext" in listed.out and "6 entries" in listed.out
+    verified = command("task=store", "store.action=verify")
+    assert verified.code == 0 and "All entries are what was written" in verified.out
+    first, second, *_ = sorted(filled)
+    with (first / "logits.bin").open("r+b") as file:
+        file.write(b"\xff")
+    (second / "entry.json").write_text("?")
+    verified = command("task=store", "store.action=verify")
+    assert verified.code != 0 and verified.err.count("error:") == 1 and "Traceback" not in verified.err
+    assert "2 damaged entries" in verified.err and str(first) in verified.err and str(second) in verified.err
+    listed = command("task=store", "store.action=list")
+    assert listed.code == 0 and "5 entries" in listed.out and str(second) in listed.out + listed.err
+    (store / "0.partial").mkdir()
+    assert command("task=store", "store.action=prune").code == 0
+    assert set(store.iterdir()) == set(filled) - {second}
+    assert command("task=store", "store.action=prune", "store.max_gb=0.0000001").code == 0
+    assert not list(store.iterdir())
+
+
+def test_models_of_several_input_sizes_are_stored_on_the_canvas_of_each_pair(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"test_resnet": 32, "test_convnext": 64, "test_efficientnet": 96}
+    filled = []
+
+    def untrained(config: Any, role: str, model: Any, *_: object) -> Classifier:
+        name = model.name
+        return Classifier.from_network(timm.create_model(name), name=name, img_size=sizes[name], crop_pct=1.0)
+
+    monkeypatch.setattr(cache_task, "trained_classifier", untrained)
+    monkeypatch.setattr(OutputStore, "fill", lambda _, model, data, epochs: filled.append((model.name, data.canvas)))
+    assert command("task=store", f"models=[{','.join(sizes)}]", "data.canvas=null").code == 0
+    assert filled == [
+        *[("test_resnet", 64), ("test_resnet", 96)],
+        *[("test_convnext", 64), ("test_convnext", 96)],
+        ("test_efficientnet", 96),
+    ]
+    filled.clear()
+    assert command("task=store", "models=[test_convnext]", "data.canvas=null").code == 0
+    assert filled == [("test_convnext", 64)]
+
+
+def test_wrong_action_and_mode(command: Command) -> None:
+    for options, says in (
+        (["task=store", "store.action=verfy"], "verify"),
+        (["store.mode=on"], "readonly"),
+        (["task=store"], "needs models whose outputs to store"),
+        (["task=store", "store=off", "models=[test_vit]"], "cannot fill the store with store=off"),
+        (["store=readonly"], "store=readonly, but the outputs of test_vit"),
+    ):
+        refused = command(*options)
+        assert refused.code != 0 and says in refused.err and "Traceback" not in refused.err, refused.err
+
+
+class Noisy(Dataset):
+    """Random transforms, as many a torch data set has."""
+
+    def __init__(self, count: int) -> None:
+        self.targets = [row % 3 for row in range(count)]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        return self.targets[row] + torch.rand(3, 4, 4), self.targets[row]
+
+
+def test_a_torch_data_set_with_random_transforms_is_computed_live(
+    store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    networks = [nn.Sequential(nn.Flatten(), nn.Linear(48, 3)) for _ in range(2)]
+    options = ["trainer=cpu", "trainer.progress=false", "trainer.max_epochs=2"]
+    with caplog.at_level("INFO", "ktlight"):
+        outcome = ktlight.transfer(*networks, Noisy(24), Noisy(9), folder=tmp_path / "run", overrides=options)
+    assert outcome.results["epochs"] == 2 and not store.exists()
+    assert "may be random: computed live" in caplog.text
+
+
+def test_a_compressed_run(command: Command, store: Path, tmp_path: Path) -> None:
+    options = ["method=kl_dp", "data.views=2", EPOCHS]
+    for name, form in (("full", []), ("packed", ["store.top_k=3"])):
+        assert command(*options, *form, f"hydra.run.dir={tmp_path}/{name}").code == 0
+    assert len(list(store.iterdir())) == 10  # of two models, two views in two forms and the test images in one
+    full, packed = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("full", "packed"))
+    same = ("weights_before", "weights_teacher", "teacher_share", "accuracy_before", "accuracy_teacher")
+    for name in same:
+        assert full.get(name) == packed.get(name), name
+    assert packed["weights_after"] != full["weights_after"]
+    assert packed["transfer_delta"] == pytest.approx(full["transfer_delta"], abs=2)
