@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ktlight.functional import bidirectional_teacher, kl_divergence_per_sample, select_target
+from ktlight.functional.losses import kl_divergence_per_sample
+from ktlight.functional.routing import select_target
+from ktlight.functional.targets import bidirectional_teacher
 from ktlight.methods.base import TransferMethod, check_peers
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ktlight.errors import UserError
-from ktlight.functional import log_normalizer, noise_contrastive_per_sample, select_target
+from ktlight.functional.contrastive import log_normalizer, noise_contrastive_per_sample
+from ktlight.functional.routing import select_target
 from ktlight.methods.features import FeatureMethod
 from ktlight.methods.memory import MemoryBanks
 from ktlight.methods.optimization import Optimization

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ktlight.errors import UserError
-from ktlight.functional import (
+from ktlight.functional.losses import (
     kl_divergence_per_sample,
     largest_classes,
     masked_mean,

@@ -7,7 +7,7 @@ from typing import cast
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ktlight.functional import kl_divergence_per_sample, masked_mean
+from ktlight.functional.losses import kl_divergence_per_sample, masked_mean
 from ktlight.methods.base import TransferMethod
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier

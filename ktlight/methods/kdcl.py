@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ktlight.errors import UserError
-from ktlight.functional import (
+from ktlight.functional.losses import kl_divergence
+from ktlight.functional.targets import (
     general_target,
     general_weights,
-    kl_divergence,
     linear_target,
     minlogit_target,
     naive_target,

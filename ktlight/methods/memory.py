@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ktlight.errors import UserError
-from ktlight.functional import other_class_rows, random_numbers, update_memory_
+from ktlight.functional.contrastive import other_class_rows, random_numbers, update_memory_
 from ktlight.functional.randomness import NEGATIVE_STREAM, IntArray, random_bits
 
 

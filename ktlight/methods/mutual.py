@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ktlight.functional import kl_divergence
+from ktlight.functional.losses import kl_divergence
 from ktlight.methods.base import TransferMethod, check_peers
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier

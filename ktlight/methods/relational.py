@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ktlight.functional import relation_divergence_per_sample
+from ktlight.functional.relational import relation_divergence_per_sample
 from ktlight.methods.features import FeatureMethod
 from ktlight.types import Batch
 

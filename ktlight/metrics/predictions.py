@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from ktlight.functional import log_odds
+from ktlight.functional.confidence import log_odds
 
 
 class Predictions(Metric):

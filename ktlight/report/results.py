@@ -8,18 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ktlight.functional import (
-    class_counts,
-    class_entropy,
+from ktlight.functional.flips import (
     complementary_knowledge,
     knowledge_gain,
     knowledge_loss,
-    mcnemar_p_value,
-    paired_interval,
     prediction_flips,
-    top_classes,
     transfer_rate,
 )
+from ktlight.functional.statistics import class_counts, class_entropy, mcnemar_p_value, paired_interval, top_classes
 
 
 def transfer_figures(columns: Mapping[str, Tensor], class_names: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from ktlight.errors import UserError
-from ktlight.functional import interpolate_
+from ktlight.functional.interpolation import interpolate_
 
 
 class WeightInterpolation(Callback):

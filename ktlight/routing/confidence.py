@@ -7,14 +7,9 @@ import torch
 from torch import Tensor
 
 from ktlight.errors import UserError
-from ktlight.functional import (
-    class_errors,
-    entropy,
-    fit_temperature,
-    margin,
-    most_confident,
-    select_target,
-)
+from ktlight.functional.calibration import fit_temperature
+from ktlight.functional.confidence import entropy, margin
+from ktlight.functional.routing import class_errors, most_confident, select_target
 from ktlight.routing.rules import Routing, RoutingRule
 from ktlight.types import Batch
 

@@ -6,10 +6,7 @@ import torch
 from torch import Tensor
 
 from ktlight.errors import UserError
-from ktlight.functional import (
-    random_sources,
-    select_target,
-)
+from ktlight.functional.routing import random_sources, select_target
 from ktlight.routing.rules import Routing, RoutingRule
 from ktlight.types import Batch, LogitSource
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ktlight.errors import UserError
-from ktlight.functional import flip_sources, leave_out_negative, select_target
+from ktlight.functional.routing import flip_sources, leave_out_negative, select_target
 from ktlight.routing.rules import Routing, RoutingRule
 from ktlight.types import Batch, LogitSource
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ktlight.errors import UserError
-from ktlight.functional import prediction_flips
+from ktlight.functional.flips import prediction_flips
 from ktlight.models.modes import evaluating
 from ktlight.routing.flips import Flip
 from ktlight.routing.rules import RoutingRule

@@ -3,11 +3,8 @@
 from torch import Tensor
 
 from ktlight.errors import UserError
-from ktlight.functional import (
-    mixed_target,
-    most_confident,
-    soft_weights,
-)
+from ktlight.functional.mixing import mixed_target, soft_weights
+from ktlight.functional.routing import most_confident
 from ktlight.routing.rules import Routing, RoutingRule
 from ktlight.types import Batch
 

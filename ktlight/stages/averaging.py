@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ktlight.answers.ask import live_logits
-from ktlight.functional import average_states
+from ktlight.functional.averages import average_states
 from ktlight.functional.randomness import SAMPLE_STREAM, random_order
 from ktlight.models.classifier import Classifier
 from ktlight.report.results import accuracy

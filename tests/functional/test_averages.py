@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from ktlight.functional import average_states
+from ktlight.functional.averages import average_states
 
 
 def net(seed: int, width: int = 3) -> nn.Module:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from ktlight.functional import fit_temperature
+from ktlight.functional.calibration import fit_temperature
 
 from .examples import random_logits
 

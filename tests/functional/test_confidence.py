@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktlight.functional import entropy, log_confidence, log_odds, margin
+from ktlight.functional.confidence import entropy, log_confidence, log_odds, margin
 
 from .examples import confidences, random_classes, random_logits, softmax
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ktlight.functional import (
+from ktlight.functional.contrastive import (
     log_normalizer,
     noise_contrastive_per_sample,
     other_class_rows,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from ktlight.functional import (
+from ktlight.functional.flips import (
     complementary_knowledge,
     knowledge_gain,
     knowledge_loss,

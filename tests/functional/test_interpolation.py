@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from ktlight.functional import interpolate_
+from ktlight.functional.interpolation import interpolate_
 
 
 def tensors(seed):

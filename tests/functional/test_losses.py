@@ -9,7 +9,7 @@ from scipy.special import rel_entr
 from scipy.special import softmax as scipy_softmax
 from torch.nn.functional import cross_entropy, one_hot
 
-from ktlight.functional import (
+from ktlight.functional.losses import (
     kl_divergence,
     kl_divergence_per_sample,
     masked_mean,

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktlight.functional import mixed_target, most_confident, select_target, soft_weights
+from ktlight.functional.mixing import mixed_target, soft_weights
+from ktlight.functional.routing import most_confident, select_target
 
 from .examples import confidences, random_classes, random_logits, softmax
 

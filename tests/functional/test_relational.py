@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ktlight.functional import masked_mean, relation_divergence_per_sample
+from ktlight.functional.losses import masked_mean
+from ktlight.functional.relational import relation_divergence_per_sample
 
 from .examples import random_logits, softmax
 

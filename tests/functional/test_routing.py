@@ -5,7 +5,8 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ktlight.functional import (
+from ktlight.functional.randomness import ROUTING_STREAM, random_bits, random_uniform
+from ktlight.functional.routing import (
     class_errors,
     flip_sources,
     leave_out_negative,
@@ -13,7 +14,6 @@ from ktlight.functional import (
     random_sources,
     select_target,
 )
-from ktlight.functional.randomness import ROUTING_STREAM, random_bits, random_uniform
 
 from .examples import confidences, predictions, random_classes, random_logits
 

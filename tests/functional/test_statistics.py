@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from ktlight.functional import class_counts, class_entropy, mcnemar_p_value, paired_interval, top_classes
+from ktlight.functional.statistics import class_counts, class_entropy, mcnemar_p_value, paired_interval, top_classes
 
 counts = st.lists(st.integers(0, 40), min_size=1, max_size=30)
 

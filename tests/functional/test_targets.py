@@ -8,16 +8,15 @@ from scipy.special import logsumexp
 from scipy.special import softmax as scipy_softmax
 from torch.nn.functional import cross_entropy, one_hot
 
-from ktlight.functional import (
+from ktlight.functional.routing import most_confident, select_target
+from ktlight.functional.targets import (
     general_target,
     general_weights,
     linear_target,
     linear_weights,
     minlogit_target,
-    most_confident,
     naive_target,
     residual_correlation,
-    select_target,
 )
 
 from .examples import random_classes, random_logits, softmax

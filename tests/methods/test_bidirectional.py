@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ktlight.errors import UserError
-from ktlight.functional import bidirectional_teacher
+from ktlight.functional.targets import bidirectional_teacher
 from ktlight.methods.bidirectional import BidirectionalDistillation
 
 

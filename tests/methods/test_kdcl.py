@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ktlight.errors import UserError
-from ktlight.functional import general_target, linear_target, minlogit_target, naive_target
+from ktlight.functional.targets import general_target, linear_target, minlogit_target, naive_target
 from ktlight.methods.kdcl import KDCL
 
 RULES = ("naive", "linear", "minlogit", "general")

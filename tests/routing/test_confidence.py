@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ktlight.errors import UserError
-from ktlight.functional import fit_temperature
+from ktlight.functional.calibration import fit_temperature
 from ktlight.methods.distillation import Distillation
 from ktlight.models.sources import LiveSource
 from ktlight.routing.confidence import Calibrated, Classwise, Entropy, Margin, MostConfident

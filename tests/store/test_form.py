@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ktlight.functional import kl_divergence_per_sample, leave_out_negative, log_odds, most_confident
+from ktlight.functional.confidence import log_odds
+from ktlight.functional.losses import kl_divergence_per_sample
+from ktlight.functional.routing import leave_out_negative, most_confident
 from ktlight.store.form import Full, TopK, make_form
 
 EXACT = 1e-4  # nats; sums of a few dozen float32 terms
