@@ -1,16 +1,17 @@
-"""Predictions of several models on the test samples, on any number of processes."""
+"""The one way to ask models about images: from the store or live, one model or several, on any number of processes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 import torch
-from lightning import LightningDataModule, LightningModule
-from omegaconf import DictConfig
+from lightning import LightningModule
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
-from ktlight.answers.stored import Device, OutputStore
-from ktlight.data.datamodule import ImageDataModule, OrderedView
+from ktlight.answers.stored import OutputStore
+from ktlight.data.datamodule import ImageDataModule
+from ktlight.data.ordered import OrderedView
 from ktlight.metrics.predictions import Predictions
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
@@ -37,73 +38,61 @@ class Answers:
     mean: Tensor
 
 
-class Evaluation(LightningModule):
-    """Asks every model about every test sample."""
+def ask(classifier: Classifier, images: OrderedView, outputs: OutputStore) -> Iterator[Tensor]:
+    """Yield a model's logits for images, ``float [b, C]`` on the processor, batch by batch in the order of the rows.
 
-    def __init__(self, models: Mapping[str, Classifier]) -> None:
-        super().__init__()
-        self.models = nn.ModuleDict(models)
-        self.predictions = Predictions()
-        self.gathered: dict[str, Tensor] = {}
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collect a batch."""
-        sources = [LiveSource(name, cast(Classifier, model)) for name, model in self.models.items()]
-        logits_KBC = torch.stack([source.logits(batch).float() for source in sources])
-        self.predictions.update(logits_KBC, batch["label"], batch["index"])
-
-    def on_test_epoch_end(self) -> None:
-        """Gather the predictions of all processes."""
-        self.gathered = {name: value.cpu() for name, value in self.predictions.compute().items()}
-
-
-def answers(config: DictConfig, models: Mapping[str, Classifier], data: LightningDataModule) -> Answers:
-    """Return the predictions of every model on the validation split of ``data``.
+    A frozen model answers from the store where its outputs are or can be stored; any other runs now, in evaluation
+    mode. Never more than a batch is held in memory.
 
     Args:
-        config: The config group ``trainer``.
-        models: The models by role.
-        data: Its test loader gives the samples.
+        classifier: The model.
+        images: Plain images in the model's own framing, or a training view.
+        outputs: The store, and where models run.
     """
-    evaluation = Evaluation(models)
-    build_trainer(config).test(evaluation, datamodule=data, verbose=False)
-    return _answers(models, evaluation.gathered)
+    stored = outputs.outputs(classifier, [images]) if classifier.frozen else None
+    if stored is not None:
+        yield from (block.float() for block in torch.split(stored[0], images.batch_size))
+        return
+    source = LiveSource("", classifier.eval())
+    source.to(outputs.device.root)
+    bar = tqdm(
+        total=len(images.rows), desc=f"Asking {classifier.name}", unit="images", disable=not outputs.progress,
+        leave=False,
+    )  # fmt: skip
+    with bar, outputs.device.context():
+        for batch in images.batches():
+            moved: Batch = {**batch, "image": batch["image"].to(outputs.device.root)}
+            yield source.logits(moved).float().cpu()
+            bar.update(len(batch["label"]))
 
 
-def frozen_answers(
-    config: DictConfig, models: Mapping[str, Classifier], data: ImageDataModule, outputs: OutputStore
-) -> Answers:
-    """Return the predictions of models that never change, from the store where they can be stored."""
-    images = data.ordered_test_images()
-    stored = [outputs.outputs(model, [images]) for model in models.values()]
-    logits = [outputs[0].float() for outputs in stored if outputs is not None]
-    if len(logits) < len(models):
-        return answers(config, models, data)
-    predictions = Predictions()
-    predictions.sync_on_compute = False  # every process has read all of them
-    predictions.update(torch.stack(logits), torch.from_numpy(images.labels), torch.from_numpy(images.rows))
-    return _answers(models, predictions.compute())
+def all_logits(classifier: Classifier, images: OrderedView, outputs: OutputStore) -> Tensor:
+    """Return all that `ask` yields, ``[rows, C]``."""
+    return torch.cat(list(ask(classifier, images, outputs)))
 
 
-def plain_logits(classifier: Classifier, images: OrderedView, outputs: OutputStore) -> Tensor:
-    """Return the logits ``[rows, C]`` of a frozen model for plain images, from the store where they can be stored."""
-    stored = outputs.outputs(classifier, [images])
-    return live_logits(classifier, images, outputs.device) if stored is None else stored[0].float()
+def answers(models: Mapping[str, Classifier], data: ImageDataModule, outputs: OutputStore) -> Answers:
+    """Return what models say of the test samples, each asked in its own framing.
 
-
-def live_logits(classifier: Classifier, images: OrderedView, device: Device) -> Tensor:
-    """Return the logits ``[rows, C]`` of a model in evaluation mode, computed now, on the processor."""
-    source = LiveSource("", classifier)
-    source.to(device.root)
-    with device.context():
-        answers = [
-            source.logits({**batch, "image": batch["image"].to(device.root)}).float().cpu()
-            for batch in images.batches()
-        ]
-    return torch.cat(answers)
-
-
-def _answers(models: Mapping[str, Classifier], gathered: Mapping[str, Tensor]) -> Answers:
+    Args:
+        models: The models by role.
+        data: Its test images are the samples.
+        outputs: The store, and where models run.
+    """
+    images = [data.test_images(model.framing) for model in models.values()]
+    pairs = list(zip(models.values(), images, strict=True))
+    live = not all(model.frozen and outputs.outputs(model, [view]) is not None for model, view in pairs)
+    if live and outputs.processes > 1:
+        gathered = _dealt(models, data, outputs)
+    else:
+        predictions = Predictions()
+        predictions.sync_on_compute = False  # every process has seen all samples
+        start, labels, rows = 0, torch.from_numpy(images[0].labels), torch.from_numpy(images[0].rows)
+        for logits_K in zip(*(ask(model, view, outputs) for model, view in pairs), strict=True):
+            stop = start + len(logits_K[0])
+            predictions.update(torch.stack(logits_K), labels[start:stop], rows[start:stop])
+            start = stop
+        gathered = predictions.compute()
     return Answers(
         index=gathered["index"],
         label=gathered["label"],
@@ -111,3 +100,30 @@ def _answers(models: Mapping[str, Classifier], gathered: Mapping[str, Tensor]) -
         confidence=dict(zip(models, gathered["confidence"], strict=True)),
         mean=gathered["mean"],
     )
+
+
+class Evaluation(LightningModule):
+    """Asks every model about every test sample, dealt to several processes."""
+
+    def __init__(self, models: Mapping[str, Classifier]) -> None:
+        super().__init__()
+        self.models = nn.ModuleDict(models)
+        self.predictions = Predictions()
+        self.gathered: dict[str, Tensor] = {}
+
+    def test_step(self, batches: list[Batch], batch_idx: int) -> None:
+        """Collect the same rows as each model sees them."""
+        sources = [LiveSource(name, cast(Classifier, model)) for name, model in self.models.items()]
+        logits_KBC = torch.stack([source.logits(batch).float() for source, batch in zip(sources, batches, strict=True)])
+        self.predictions.update(logits_KBC, batches[0]["label"], batches[0]["index"])
+
+    def on_test_epoch_end(self) -> None:
+        """Gather the predictions of all processes."""
+        self.gathered = {name: value.cpu() for name, value in self.predictions.compute().items()}
+
+
+def _dealt(models: Mapping[str, Classifier], data: ImageDataModule, outputs: OutputStore) -> dict[str, Tensor]:
+    evaluation = Evaluation(models)
+    seen = data.seen_by([model.framing for model in models.values()])
+    build_trainer(outputs.trainer_config).test(evaluation, datamodule=seen, verbose=False)
+    return evaluation.gathered

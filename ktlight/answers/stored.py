@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ktlight.data.datamodule import ImageDataModule, OrderedView
+from ktlight.data.datamodule import ImageDataModule
+from ktlight.data.ordered import OrderedView
 from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
@@ -74,7 +75,9 @@ class OutputStore:
         self.store = LogitStore(cache_directory() / "store", config.store.max_gb)
         self.top_k: int | None = config.store.top_k
         self.progress = shows_progress(config.trainer)
+        self.trainer_config: DictConfig = config.trainer
         trainer = build_trainer(config.trainer)
+        self.processes = trainer.world_size
         device = trainer.strategy.root_device
         self.device = Device(device, trainer.precision_plugin.forward_context, f"{device.type} {trainer.precision}")
         self.said: set[str] = set()
@@ -109,7 +112,7 @@ class OutputStore:
 
     def training_outputs(self, classifier: Classifier, data: ImageDataModule, epochs: int) -> Outputs:
         """Return what a transfer of ``epochs`` epochs asks of a classifier."""
-        views = [data.ordered_training_view(view) for view in data.training_views(epochs)]
+        views = [data.training_view(view) for view in data.training_views(epochs)]
         return Outputs(classifier, views, make_form(self.top_k, classifier.num_classes))
 
     def outputs(self, classifier: Classifier, views: Sequence[OrderedView]) -> list[Tensor] | None:
@@ -131,7 +134,7 @@ class OutputStore:
             UserError: As for `outputs`.
         """
         self._stored(self.training_outputs(classifier, data, epochs))
-        self.outputs(classifier, [data.ordered_test_images()])
+        self.outputs(classifier, [data.test_images(classifier.framing)])
 
     def _stored(self, wanted: Outputs) -> list[Tensor] | None:
         if self.mode == "off":

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from ktlight.data.dataset import ImageDataset, content_fingerprint, numbered_classes
-from ktlight.data.geometry import decode
+from ktlight.data.decoding import decode
 from ktlight.errors import UserError, nearest
 from ktlight.functional.randomness import IntArray
 

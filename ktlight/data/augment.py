@@ -10,8 +10,8 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
-from ktlight.data.geometry import resize
 from ktlight.errors import UserError, nearest
+from ktlight.functional.geometry import resize
 from ktlight.functional.randomness import VIEW_STREAM, IntArray, random_uniform
 
 KINDS = ("none", "pad_crop", "resized_crop")

@@ -46,7 +46,7 @@ class DeviceReader(Dataset[Batch]):
         slot_B = self.reader.slots[rows_B]
         if view == PLAIN_VIEW or self.reader.augment.kind == "none":
             slots_B = self._moved(slot_B)
-            images = [self.images_NCHW[slots_B]] * (1 if view == PLAIN_VIEW else self.reader.networks)
+            images = [self.images_NCHW[slots_B]] * (1 if view == PLAIN_VIEW else self.reader.views_at_once)
         else:
             slots_B, images = self._shifted(view, rows_B, slot_B)
         batch: Batch = {
@@ -62,8 +62,8 @@ class DeviceReader(Dataset[Batch]):
     def _shifted(self, view: int, rows_B: IntArray, slot_B: IntArray) -> tuple[Tensor, list[Tensor]]:
         """Return the slots and each network's view, from one transfer for all."""
         reader = self.reader
-        padding = round(reader.augment.padding * reader.canvas)
-        uniforms_NBD = [view_uniforms(reader.seed, view, rows_B, network) for network in range(reader.networks)]
+        padding = round(reader.augment.padding * reader.framing.size[0])
+        uniforms_NBD = [view_uniforms(reader.seed, view, rows_B, network) for network in range(reader.views_at_once)]
         places_N4B = self._moved(
             np.stack([(slot_B, *shifts(uniforms_BD, padding, reader.augment)) for uniforms_BD in uniforms_NBD])
         )

@@ -5,8 +5,8 @@ import torch
 
 from ktlight.data.arrays import TensorTable
 from ktlight.data.dataset import ImageDataset, numbered_classes
-from ktlight.data.geometry import resize
 from ktlight.data.subset import stratified_subset
+from ktlight.functional.geometry import resize
 
 SIZE = 32
 TRAIN_FRACTION = 0.2

@@ -3,6 +3,7 @@
 import copy
 import os
 from concurrent.futures import ThreadPoolExecutor
+from math import prod
 from typing import Self
 
 import numpy as np
@@ -12,14 +13,15 @@ from torch.utils.data import Dataset
 
 from ktlight.data.augment import Augment, Pixels, pad_crop, resized_crop, view_uniforms
 from ktlight.data.dataset import ImageTable
-from ktlight.data.geometry import to_canvas
 from ktlight.data.originals import keep_originals
 from ktlight.data.samplers import PLAIN_VIEW, BatchRequest
 from ktlight.errors import UserError
+from ktlight.functional.geometry import Framing
 from ktlight.functional.randomness import IntArray
 from ktlight.types import Batch
 
 MEMORY_BUDGET = 2**30
+PLAIN = Augment("none")
 
 
 class BatchReader(Dataset[Batch | UserError]):
@@ -30,55 +32,63 @@ class BatchReader(Dataset[Batch | UserError]):
     Args:
         table: The split.
         rows: The rows that will be asked for; see :meth:`keep_in_memory`.
-        canvas: Side of the square images, in pixels.
-        augment: What a view is.
+        framing: Brings an image to its plain form: a model's own, or the square canvas that views start from.
+        augment: What a view is; ``none`` for readers of plain images.
         seed: Of the views.
 
     Attributes:
-        networks: How many views of each row a batch carries, one for each network that learns; see :meth:`seen_by`.
-        kept: The rows' plain images, ``uint8 [n, 3, canvas, canvas]``, once they are kept.
-        slots: For each row of the split, its place in ``kept``.
+        views_at_once: How many views of each row a batch carries, one for each network that wants its own.
+        kept: The rows' plain images, ``uint8 [n, 3, h, w]``, once they are kept.
+        slots: For each row of the split, its place in ``kept``; behind the last one for a row that is not there.
     """
 
-    def __init__(self, table: ImageTable, rows: IntArray, canvas: int, augment: Augment, seed: int) -> None:
+    def __init__(
+        self, table: ImageTable, rows: IntArray, framing: Framing, augment: Augment = PLAIN, seed: int = 0
+    ) -> None:
         self.table = table
         self.rows = rows
-        self.canvas = canvas
+        self.framing = framing
         self.augment = augment
         self.seed = seed
-        self.networks = 1
+        self.views_at_once = 1
         self.kept: Pixels | None = None
-        self.slots = np.zeros(len(table), np.int64)
+        self.slots = np.full(len(table), len(rows), np.int64)
         self.slots[rows] = np.arange(len(rows))
 
-    def keep_in_memory(self) -> None:
-        """Decode all rows once, in threads, if what a view starts from takes at most 1 GiB and is the same every time.
+    def keep_in_memory(self, budget: int) -> None:
+        """Decode all rows once, in threads, if that takes at most ``budget`` bytes and is the same every time.
 
-        ``resized_crop`` starts from the originals, the others from the canvas: there a batch is a look-up from then on.
+        ``resized_crop`` starts from the originals, all others from the plain image: there a batch is a look-up from
+        then on.
         """
         if not self.table.repeatable or not len(self.rows):
             return
         if self.augment.kind == "resized_crop":
-            self.table = keep_originals(self.table, self.rows, MEMORY_BUDGET) or self.table
-        elif len(self.rows) * 3 * self.canvas**2 <= MEMORY_BUDGET:
+            self.table = keep_originals(self.table, self.rows, budget) or self.table
+        elif len(self.rows) * 3 * prod(self.framing.size) <= budget:
             self.kept = self._decoded()
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the plain images that are kept."""
+        return 0 if self.kept is None else self.kept.nbytes
+
     def _decoded(self) -> Pixels:
-        kept = np.empty((len(self.rows), 3, self.canvas, self.canvas), np.uint8)
+        kept = np.empty((len(self.rows), 3, *self.framing.size), np.uint8)
 
         def read(slots: IntArray) -> None:
             for slot in slots:
-                kept[slot] = to_canvas(self.table.image(int(self.rows[slot])), self.canvas).numpy()
+                kept[slot] = self.framing(self.table.image(int(self.rows[slot]))).numpy()
 
         threads = os.cpu_count() or 1
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(read, np.array_split(np.arange(len(self.rows)), threads)))
         return kept
 
-    def seen_by(self, networks: int) -> Self:
-        """Return a reader of the same images whose batches of views carry one view for each of ``networks``."""
+    def with_views(self, count: int) -> Self:
+        """Return a reader of the same images whose batches carry ``count`` views of each."""
         reader = copy.copy(self)
-        reader.networks = networks
+        reader.views_at_once = count
         return reader
 
     def __getitem__(self, request: BatchRequest) -> Batch | UserError:
@@ -103,23 +113,23 @@ class BatchReader(Dataset[Batch | UserError]):
         if view == PLAIN_VIEW:
             return [self._plain(rows_B)]
         if self.augment.kind == "none":
-            return [self._plain(rows_B)] * self.networks
-        uniforms_NBD = [view_uniforms(self.seed, view, rows_B, network) for network in range(self.networks)]
+            return [self._plain(rows_B)] * self.views_at_once
+        uniforms_NBD = [view_uniforms(self.seed, view, rows_B, network) for network in range(self.views_at_once)]
         if self.augment.kind == "pad_crop":
             plain = _raw(self._plain(rows_B)).numpy()
             return [torch.from_numpy(pad_crop(plain, uniforms_BD, self.augment)) for uniforms_BD in uniforms_NBD]
-        shape = (len(rows_B), self.canvas, self.canvas, 3)
+        shape = (len(rows_B), *self.framing.size, 3)
         views = [torch.empty(shape, dtype=torch.uint8).permute(0, 3, 1, 2) for _ in uniforms_NBD]
         for place, row in enumerate(rows_B.tolist()):
             original = _raw(self.table.image(row))
             for images, uniforms_BD in zip(views, uniforms_NBD, strict=True):
-                images[place] = resized_crop(original, uniforms_BD[place], self.augment, self.canvas)
+                images[place] = resized_crop(original, uniforms_BD[place], self.augment, self.framing.size[0])
         return views
 
     def _plain(self, rows_B: IntArray) -> Tensor:
         if self.kept is not None:
             return torch.from_numpy(self.kept[self.slots[rows_B]])
-        return torch.stack([to_canvas(self.table.image(int(row)), self.canvas).contiguous() for row in rows_B])
+        return torch.stack([self.framing(self.table.image(int(row))).contiguous() for row in rows_B])
 
 
 def _raw(images: Tensor) -> Tensor:

@@ -47,3 +47,25 @@ def stratified_subset(labels: IntArray, fraction: float) -> IntArray:
             f"Cannot draw a stratified fraction of {fraction} from {len(labels)} samples: {error} Choose another one."
         ) from error
     return np.sort(subset)
+
+
+def divide(labels: IntArray, fraction: float, holdout: float) -> tuple[IntArray, IntArray]:
+    """Return the rows to train on and the rows to keep apart, both sorted.
+
+    Args:
+        labels: The label of every row, ``[n]``; empty where there is no training split.
+        fraction: Stratified share of the rows to use, above 0 and at most 1.
+        holdout: Stratified share of those to keep apart, below 1.
+
+    Raises:
+        UserError: A share is out of its range.
+    """
+    if not 0 <= holdout < 1:
+        raise UserError(f"data.holdout must be a share of the training images below 1, not {holdout}.")
+    if not len(labels):
+        return labels, labels
+    rows = stratified_subset(labels, fraction)
+    if holdout == 0:
+        return rows, np.arange(0)
+    apart = stratified_subset(labels[rows], holdout)
+    return np.delete(rows, apart), rows[apart]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
 from ktlight.errors import UserError
+from ktlight.functional.geometry import Framing
 from ktlight.methods.optimization import Optimization, configure
 from ktlight.models.classifier import Classifier
 from ktlight.types import Batch
@@ -54,6 +55,16 @@ class TransferMethod(LightningModule, ABC):
         classes = networks[0].num_classes
         self.accuracies = nn.ModuleList([MulticlassAccuracy(classes, average="micro") for _ in networks])
         self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
+
+    @property
+    def framings(self) -> list[Framing | None]:
+        """How each network wants plain images; see :attr:`Classifier.framing`."""
+        return [cast(Classifier, network).framing for network in self.networks]
+
+    @property
+    def views_at_once(self) -> int:
+        """How many views of each image a training batch is to carry."""
+        return self.learners if self.own_views else 1
 
     @abstractmethod
     def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -106,9 +117,9 @@ class TransferMethod(LightningModule, ABC):
         if (step := int(self.first_bad_step)) >= 0:
             raise UserError(_diverged(f"the loss is not finite at optimiser step {step}"))
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count the correct predictions of every network."""
-        for network, accuracy in zip(self.networks, self._metrics(), strict=True):
+    def validation_step(self, batches: list[Batch], batch_idx: int) -> None:
+        """Count the correct predictions of every network, each of which sees the images in its own framing."""
+        for network, batch, accuracy in zip(self.networks, batches, self._metrics(), strict=True):
             accuracy.update(network(batch["image"]), batch["label"])
 
     def on_validation_epoch_end(self) -> None:

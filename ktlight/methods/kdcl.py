@@ -100,10 +100,12 @@ class KDCL(TransferMethod):
             return
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         correlation = torch.zeros(len(self.networks), len(self.networks), device=self.device)
-        for batch in data.holdout_dataloader():
-            image, labels_B = batch["image"].to(self.device), batch["label"].to(self.device)
+        for batches, _, _ in data.holdout_dataloader():  # a batch of the same rows for each network
+            labels_B = batches[0]["label"].to(self.device)
+            images = [batch["image"].to(self.device) for batch in batches]
             with self.trainer.precision_plugin.forward_context(), evaluating(self.networks):
-                logits_NBC = torch.stack([network(image).float() for network in self.networks])
+                answers = [network(image).float() for network, image in zip(self.networks, images, strict=True)]
+            logits_NBC = torch.stack(answers)
             correlation += residual_correlation(logits_NBC, labels_B) * len(labels_B)
         total = self.trainer.strategy.reduce(correlation, reduce_op="sum")
         self.general_weights_N = general_weights(total / len(data.holdout_rows))

@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from ktlight.functional.geometry import Framing
 from ktlight.models.features import FeatureTap
 from ktlight.models.network import check_input_size
 from ktlight.models.preprocess import Preprocess
@@ -55,8 +56,13 @@ class Classifier(nn.Module):
             num_classes=recorded.num_classes,
         )
 
+    @property
+    def framing(self) -> Framing | None:
+        """How this model wants a plain image of any size; None for a user's own network, which has no wish."""
+        return self.preprocess.framing if isinstance(self.preprocess, Preprocess) else None
+
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits ``[B, C]`` of raw images ``uint8 [B, 3, H, W]``."""
+        """Return the logits ``[B, C]`` of raw images ``uint8 [B, 3, H, W]``: plain ones framed, or square views."""
         logits: Tensor = self.network(self.preprocess(image))
         return logits
 

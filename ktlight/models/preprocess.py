@@ -1,21 +1,22 @@
-"""From a raw batch to what one network expects, on whatever device the batch is."""
+"""From raw images to what one network expects."""
 
-from math import floor
 from typing import Any
 
 import torch
 from timm.data.model_config import resolve_input_data_config
 from torch import Tensor, nn
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
+from torch.nn import functional as F  # noqa: N812
 
-from ktlight.errors import UserError
-
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+from ktlight.errors import UserError, nearest
+from ktlight.functional.geometry import CROP_MODES, INTERPOLATIONS, Framing
 
 
 class Preprocess(nn.Module):
-    """Resize, crop and normalise a batch as timm's evaluation transform does an image.
+    """What one network does to an image before it looks at it: timm's evaluation transform, in two parts.
+
+    `framing` brings a decoded original of any size to the network's input size; the data applies it, image by image, to
+    plain images. Training views are square and already cropped, the same for all networks of a run: they are resized to
+    the input size as they are, as in timm's own training. `forward` does that, and normalises.
 
     It holds no weights: nothing of it enters a state dict. Its ``repr`` says all of it and can stand for it in a key.
 
@@ -25,6 +26,7 @@ class Preprocess(nn.Module):
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``; the last two with antialiasing.
         mean: Mean of each channel, for pixels in [0, 1].
         std: Standard deviation of each channel, for pixels in [0, 1].
+        crop_mode: ``center``, ``squash`` or ``border``; see :class:`~ktlight.functional.geometry.Framing`.
     """
 
     channel_mean: Tensor
@@ -37,13 +39,17 @@ class Preprocess(nn.Module):
         interpolation: str,
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        crop_mode: str = "center",
     ) -> None:
         super().__init__()
-        if interpolation not in INTERPOLATIONS:
-            raise UserError(f"Images cannot be resized with {interpolation!r}; use one of {', '.join(INTERPOLATIONS)}.")
-        self.input_size = input_size
-        self.crop_pct = crop_pct
-        self.interpolation = interpolation
+        for what, name, known in (
+            ("interpolation", interpolation, INTERPOLATIONS),
+            ("crop_mode", crop_mode, CROP_MODES),
+        ):
+            if name not in known:
+                raise UserError(f"unknown {what} '{name}': choose one of {', '.join(known)}.{nearest(name, known)}")
+        fill = tuple(round(255 * value) for value in mean)
+        self.framing = Framing(tuple(input_size), crop_pct, crop_mode, interpolation, fill)  # type: ignore[arg-type]
         self.mean = mean
         self.std = std
         self.register_buffer("channel_mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
@@ -62,26 +68,27 @@ class Preprocess(nn.Module):
         """
         config = resolve_input_data_config(network, args={"img_size": img_size, "crop_pct": crop_pct})
         _, height, width = config["input_size"]
-        return cls((height, width), config["crop_pct"], config["interpolation"], config["mean"], config["std"])
-
-    @property
-    def resize_to(self) -> int:
-        """Side in pixels of the square image that the crop is taken from; a canvas of this size is not resampled."""
-        return max(floor(side / self.crop_pct) for side in self.input_size)
+        return cls(
+            (height, width), config["crop_pct"], config["interpolation"], config["mean"], config["std"],
+            config["crop_mode"],
+        )  # fmt: skip
 
     def data_config(self) -> dict[str, Any]:
         """Return the settings as timm writes them."""
         return {
-            "input_size": (len(self.mean), *self.input_size),
-            "crop_pct": self.crop_pct,
-            "crop_mode": "center",
-            "interpolation": self.interpolation,
+            "input_size": (len(self.mean), *self.framing.size),
+            "crop_pct": self.framing.crop_pct,
+            "crop_mode": self.framing.crop_mode,
+            "interpolation": self.framing.interpolation,
             "mean": self.mean,
             "std": self.std,
         }
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return ``float [B, 3, h, w]`` for square raw images ``uint8 [B, 3, H, H]``.
+        """Return ``float [B, 3, h, w]`` for raw images: framed ones as they are, square views resized.
+
+        Args:
+            image: ``uint8 [B, 3, H, W]``.
 
         Raises:
             UserError: If the pixels are not raw, as in a user's own data set of normalised images.
@@ -91,14 +98,21 @@ class Preprocess(nn.Module):
                 f"A model of timm normalises raw images (uint8) itself, but got {image.dtype}; "
                 "give uint8 images, or the network itself (an nn.Module) instead of its name."
             )
-        if min(image.shape[-2:]) != self.resize_to:
-            image = transforms.resize(image, [self.resize_to], InterpolationMode(self.interpolation), antialias=True)
-        image = transforms.center_crop(image, list(self.input_size)).to(self.channel_mean.dtype)
+        image = resize_views(image, self.framing).to(self.channel_mean.dtype)
         return image.div_(255).sub_(self.channel_mean).div_(self.channel_std)
 
     def extra_repr(self) -> str:
         """Return every setting."""
-        return (
-            f"input_size={self.input_size}, crop_pct={self.crop_pct}, interpolation={self.interpolation}, "
-            f"mean={self.mean}, std={self.std}"
-        )
+        return f"{self.framing}, mean={self.mean}, std={self.std}"
+
+
+def resize_views(image: Tensor, framing: Framing) -> Tensor:
+    """Return a batch ``uint8 [B, 3, H, W]`` at the size of a framing, nothing cut off."""
+    if tuple(image.shape[-2:]) == framing.size:
+        return image
+    if framing.interpolation == "nearest":
+        return F.interpolate(image, size=framing.size, mode="nearest-exact")
+    if image.device.type == "cpu":
+        return F.interpolate(image, size=framing.size, mode=framing.interpolation, antialias=True)
+    resized = F.interpolate(image.float(), size=framing.size, mode=framing.interpolation, antialias=True)
+    return resized.round_().clamp_(0, 255).to(torch.uint8)  # elsewhere the kernel takes floats only

@@ -1,5 +1,7 @@
 """Frozen models as sources of logits, computed whenever they are asked for."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,7 @@ from ktlight.models.classifier import Classifier
 from ktlight.types import Batch
 
 TILE = 32
+TILE_SIDE = 224
 
 
 class LiveSource:
@@ -22,8 +25,8 @@ class LiveSource:
         self.classifier = classifier
 
     def to(self, device: torch.device) -> None:
-        """Move the classifier."""
-        self.classifier.to(device)
+        """Move the classifier, in the layout that convolutions are fastest in (docs/performance.md)."""
+        self.classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def num_features(self) -> int:
@@ -38,11 +41,9 @@ class LiveSource:
     def logits(self, batch: Batch) -> Tensor:
         """Return the logits ``[B, C]``.
 
-        Not under inference mode: its tensors could not enter the student's backward pass. The batch is filled up to a
-        multiple of 32, because the kernels of processors round small and odd batches differently: so a sample's logits
-        do not depend on the batch it comes in, and stored logits are bit for bit those of a live run.
+        Not under inference mode: its tensors could not enter the student's backward pass.
         """
-        logits: Tensor = self.classifier(_filled(batch["image"]))
+        logits = torch.cat([self.classifier(tile) for tile in tiles(batch["image"])])
         return logits[: len(batch["image"])]
 
     @torch.no_grad()
@@ -52,11 +53,19 @@ class LiveSource:
         Raises:
             UserError: The classifier has no features.
         """
-        logits, features = self.classifier.logits_and_features(_filled(batch["image"]))
-        return logits[: len(batch["image"])], features[: len(batch["image"])]
+        answers = [self.classifier.logits_and_features(tile) for tile in tiles(batch["image"])]
+        logits, features = (torch.cat(parts)[: len(batch["image"])] for parts in zip(*answers, strict=True))
+        return logits, features
 
 
-def _filled(image: Tensor) -> Tensor:
+def tiles(image: Tensor) -> Sequence[Tensor]:
+    """Return a batch of images in parts, filled up to a multiple of 32 images, as processors compute it best.
+
+    Their kernels round small and odd batches differently: filled up, a sample's logits do not depend on the batch that
+    it comes in, and stored logits are bit for bit those of a live run. And the activations of many large images do not
+    fit their caches: 32 of 224 pixels a part, more of smaller ones. Elsewhere the batch stays as it is.
+    """
     if image.device.type != "cpu":
-        return image
-    return torch.cat([image, image[:1].expand(-len(image) % TILE, *image.shape[1:])])
+        return [image]
+    filled = torch.cat([image, image[:1].expand(-len(image) % TILE, *image.shape[1:])])
+    return filled.split(TILE * max(1, TILE_SIDE**2 // (image.shape[-1] * image.shape[-2])))  # type: ignore[no-any-return, no-untyped-call]

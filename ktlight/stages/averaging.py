@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ktlight.answers.ask import live_logits
+from ktlight.answers.ask import all_logits
 from ktlight.functional.averages import average_states
 from ktlight.functional.randomness import SAMPLE_STREAM, random_order
 from ktlight.models.classifier import Classifier
@@ -45,7 +45,7 @@ def average_into(
     classifier.network.load_state_dict(average_states(states, weights))
     classifier.to(device).eval()
     if layers := statistics_layers(classifier):
-        view = setting.data.ordered_training_view(0)
+        view = setting.data.training_view(0)
         some = np.sort(random_order(view.rows, SAMPLE_STREAM, setting.config.seed)[:STATISTICS_IMAGES])
         batches = replace(view, rows=some).batches()
         take_statistics(classifier, layers, (batch["image"].to(device) for batch in batches))
@@ -92,9 +92,9 @@ def held_out(classifier: Classifier, setting: Setting) -> HeldOut:
     Raises:
         UserError: There are none.
     """
-    images = setting.data.ordered_holdout_images()
+    images = setting.data.holdout_images(classifier.framing)
     labels_N = torch.from_numpy(images.labels)
-    logits_NC = live_logits(classifier.eval(), images, setting.outputs.device).double()
+    logits_NC = all_logits(classifier, images, setting.outputs).double()
     log_probability_N = -cross_entropy(logits_NC, labels_N, reduction="none")
     prediction_N = logits_NC.argmax(1)
     score = Score(accuracy(prediction_N, labels_N), float(log_probability_N.mean()))

@@ -60,7 +60,7 @@ def check_holdout(
         "the router": check_router(config, method, dict(list(models.items())[:2])),
     }
     for what in (name for name, is_so in decides.items() if is_so):
-        data.ordered_holdout_images()
+        data.holdout_images(None)
         if config.data.evaluate_on == "holdout":
             raise UserError(
                 f"{what} decides on data.holdout's images, so they cannot also measure the outcome: "

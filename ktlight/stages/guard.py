@@ -52,7 +52,7 @@ def guard_student(student: Classifier, initial: Mapping[str, Tensor], setting: S
         "guard=%s: %.0f%% of the way is kept (held-out accuracy %.2f%%; initial %.2f%%, transferred %.2f%%)",
         setting.config.guard.name, 100 * share, scores[share].acc, scores[0].acc, scores[1].acc,
     )  # fmt: skip
-    images = setting.data.ordered_holdout_images()
+    images = setting.data.holdout_images(student.framing)
     columns = {"index": torch.from_numpy(images.rows), "label": torch.from_numpy(images.labels)}
     for tried, point in points.items():
         columns |= {f"prediction_{tried:g}": point.prediction, f"log_probability_{tried:g}": point.log_probability}

@@ -9,6 +9,7 @@ from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from ktlight.answers.ask import answers
+from ktlight.answers.stored import OutputStore
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.methods.supervised import Supervised
@@ -108,7 +109,7 @@ def pretrain(
         head = head_parameters(classifier)
         for name, parameter in classifier.network.named_parameters():
             parameter.requires_grad_(name in head)
-    data = data_module(config, dataset, [classifier])
+    data = data_module(config, dataset).seen_by([classifier.framing])
     record_start(config, folder, dataset, {"start": classifier})
     method = Supervised([classifier], optimization(options.optim, classifier), options.label_smoothing)
     fit(
@@ -119,7 +120,7 @@ def pretrain(
         callbacks=moving_average(options.ema_decay),
         loggers=loggers,
     )  # fmt: skip
-    measured = answers(config.trainer, {"student": classifier}, data)
+    measured = answers({"student": classifier}, data, OutputStore(config))
     results = {
         "task": "pretrain",
         "student": model.name,

@@ -158,7 +158,7 @@ def stage_epochs(config: DictConfig, stages: int) -> list[int]:
 
 def predictions_of(student: Classifier, setting: Setting) -> Tensor:
     """Return what a student says of the test samples, ``[n]``."""
-    return answers(setting.config.trainer, {"student": student}, setting.data).prediction["student"]
+    return answers({"student": student}, setting.data, setting.outputs).prediction["student"]
 
 
 def outcome_of(stages: list[Stage], average: Mapping[str, float] | None = None) -> Outcome:

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from ktlight.answers.ask import plain_logits
+from ktlight.answers.ask import all_logits
 from ktlight.answers.stored import OutputStore
 from ktlight.config.instantiate import make
 from ktlight.data.datamodule import ImageDataModule
@@ -65,7 +65,7 @@ def learn(
     initial = {"student": student, **teachers} if method.routed else {}
     initial = {role: model.frozen_copy() for role, model in initial.items()}
     curves = fit(
-        config.trainer, method, setting.data, folder,
+        config.trainer, method, setting.data.seen_by(method.framings, method.views_at_once), folder,
         max_epochs=epochs,
         resume=config.resume,
         callbacks=[*sample_router(setting, method, initial, epochs), *restraint(config)],
@@ -142,9 +142,13 @@ def sample_router(
 def prepare(rule: RoutingRule, candidates: Sequence[LiveSource], setting: Setting) -> None:
     """Show a rule what its candidates say of the plain training images that it asks for."""
     data = setting.data
-    images = data.ordered_holdout_images() if rule.prepared_on == "holdout" else data.ordered_training_images()
-    logits = [plain_logits(candidate.classifier, images, setting.outputs) for candidate in candidates]
-    rule.prepare(torch.stack(logits), torch.from_numpy(images.labels))
+    shown = data.holdout_images if rule.prepared_on == "holdout" else data.training_images
+    images = [shown(candidate.classifier.framing) for candidate in candidates]
+    logits = [
+        all_logits(candidate.classifier, view, setting.outputs)
+        for candidate, view in zip(candidates, images, strict=True)
+    ]
+    rule.prepare(torch.stack(logits), torch.from_numpy(images[0].labels))
 
 
 def restraint(config: DictConfig) -> list[Callback]:

@@ -5,6 +5,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ktlight.answers.ask import answers
+from ktlight.answers.stored import OutputStore
 from ktlight.config.models import model_config
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import accuracy
@@ -21,9 +22,9 @@ def run_evaluate(config: DictConfig) -> dict[str, Any]:
     dataset = load_dataset(config)
     student = trained_classifier(config, "student", model_config(config.student), dataset, folder)
     check_classes(dataset, {"student": student})
-    data = data_module(config, dataset, [student])
+    data = data_module(config, dataset)
     record_start(config, folder, dataset, {"student": student})
-    measured = answers(config.trainer, {"student": student}, data)
+    measured = answers({"student": student.freeze()}, data, OutputStore(config))
     results = {
         "task": "evaluate",
         "student": student.name,

@@ -9,7 +9,6 @@ from omegaconf import DictConfig
 from ktlight.answers.stored import OutputStore
 from ktlight.config.model_source import model_node
 from ktlight.config.models import model_config
-from ktlight.data.datamodule import ImageDataModule
 from ktlight.errors import UserError
 from ktlight.models.zoo import cache_directory
 from ktlight.report.folder import RunFolder
@@ -56,18 +55,10 @@ def fill(config: DictConfig, folder: RunFolder) -> None:
         model = model_config(model_node(name))
         classifiers.append(trained_classifier(config, name, model, dataset, folder).frozen_copy())
     outputs = OutputStore(config)
-    by_canvas: dict[int, ImageDataModule] = {}
+    data = data_module(config, dataset)
     for classifier in classifiers:
         started = time.perf_counter()
-        canvases = set()
-        for other in classifiers:
-            # a run has one canvas for both of its models, so a model sees another one with each partner
-            if other is not classifier or len(classifiers) == 1:
-                data = data_module(config, dataset, [classifier, other])
-                canvases.add(data.canvas)
-                by_canvas.setdefault(data.canvas, data)
-        for canvas in sorted(canvases):
-            outputs.fill(classifier, by_canvas[canvas], config.trainer.max_epochs)
+        outputs.fill(classifier, data, config.trainer.max_epochs)
         logger.info("%s: stored (%.1f s)", classifier.name, time.perf_counter() - started)
 
 

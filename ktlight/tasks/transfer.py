@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 from torch import Tensor
 
-from ktlight.answers.ask import Answers, answers, frozen_answers
+from ktlight.answers.ask import Answers, answers
 from ktlight.answers.stored import OutputStore
 from ktlight.config.models import model_config, teacher_configs, teacher_roles
 from ktlight.data.dataset import ImageDataset
@@ -101,23 +101,23 @@ def transfer(
     if method is None or method.learners == 1:
         for teacher in teachers:
             teacher.freeze()  # then one copy of it in memory serves everyone
-    data = data_module(config, dataset, list(models.values()), method)
+    data = data_module(config, dataset)
     check_holdout(config, data, method, models)
     initial = {role: model.frozen_copy() for role, model in models.items()}
     record_start(config, folder, dataset, initial)
     setting = Setting(config, data, OutputStore(config), loggers)
-    before = frozen_answers(config.trainer, initial, data, setting.outputs)
+    before = answers(initial, data, setting.outputs)
     columns = columns_before(before)
     outcome, learned, guarded = Outcome(0, None, 0), {}, None
     if method is not None:
         outcome = SCHEDULES[config.schedule.name](setting, student, by_role, folder, before)
         learned = models if outcome.learners > 1 else {"student": student}
         if config.guard.name != "off":
-            columns["unguarded"] = answers(config.trainer, {"student": student}, data).prediction["student"]
+            columns["unguarded"] = answers({"student": student}, data, setting.outputs).prediction["student"]
             guarded = guard_student(student, initial["student"].network.state_dict(), setting)
             if is_first_process():
                 folder.write_predictions(guarded.columns, "guard")
-        columns |= columns_after(answers(config.trainer, learned, data), outcome)
+        columns |= columns_after(answers(learned, data, setting.outputs), outcome)
     else:
         columns["after"] = columns[ENSEMBLES[config.method.rule]]
     results = {

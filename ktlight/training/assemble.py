@@ -1,6 +1,6 @@
 """The parts of a training, made from the config: data, optimiser, seed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 from lightning import seed_everything
@@ -11,10 +11,10 @@ from ktlight.data.augment import Augment
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
-from ktlight.methods.base import TransferMethod
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
-from ktlight.models.preprocess import Preprocess
+
+LARGEST_CANVAS = 224
 
 
 def seed(config: DictConfig) -> None:
@@ -28,18 +28,16 @@ def load_dataset(config: DictConfig) -> ImageDataset:
     return dataset
 
 
-def data_module(
-    config: DictConfig, dataset: ImageDataset, classifiers: Sequence[Classifier], method: TransferMethod | None = None
-) -> ImageDataModule:
-    """Return the data module, with as many views of an image as a method wants.
+def data_module(config: DictConfig, dataset: ImageDataset) -> ImageDataModule:
+    """Return the data module.
 
-    With ``data.canvas: null`` its canvas is the largest image that any of the models crops from.
+    With ``data.canvas: null`` training views are as large as the images, at most 224 pixels: like all pixels that the
+    networks of a run share, a function of the data alone.
     """
     options = config.data
-    wanted = [model.preprocess.resize_to for model in classifiers if isinstance(model.preprocess, Preprocess)]
     return ImageDataModule(
         dataset,
-        canvas=options.canvas or max(wanted, default=dataset.native_size),
+        canvas=options.canvas or min(dataset.native_size, LARGEST_CANVAS),
         augment=Augment(**options.augment),
         fraction=options.fraction,
         views=options.views,
@@ -48,7 +46,6 @@ def data_module(
         workers=options.workers,
         seed=config.seed,
         holdout=options.holdout,
-        networks=method.learners if method and method.own_views else 1,
         evaluate_on=options.evaluate_on,
     )
 

@@ -105,9 +105,9 @@ def fit(
     """
     resumed = resume and folder.checkpoint.exists()
     curves = Curves(folder.path / "curves.csv", resume=resumed)
-    if config.channels_last:
-        for network in method.networks[: method.learners]:
-            network.network.to(memory_format=torch.channels_last)
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    for network in method.networks[: method.learners]:
+        network.network.to(memory_format=layout)
     if config.compile:
         compile_step(method, callbacks, config.compile)
     trainer = build_trainer(

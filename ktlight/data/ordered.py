@@ -1,0 +1,51 @@
+"""One view of the rows of a split, in order."""
+
+import hashlib
+from dataclasses import dataclass
+
+from ktlight.data.loader import BatchLoader, batch_loader
+from ktlight.data.reader import BatchReader
+from ktlight.data.samplers import OrderedBatches
+from ktlight.functional.randomness import IntArray
+
+
+@dataclass(frozen=True)
+class OrderedView:
+    """One view of the rows of a split in ascending order: what stored outputs are the outputs of.
+
+    Attributes:
+        reader: Reads the split.
+        rows: Which rows, ascending.
+        view: Number of the view; -1 for the plain image.
+        transform: Everything that a view depends on beside its number, in words.
+        batch_size: Rows a batch.
+        workers: As for the data module.
+    """
+
+    reader: BatchReader
+    rows: IntArray
+    view: int
+    transform: str
+    batch_size: int
+    workers: int | None
+
+    @property
+    def labels(self) -> IntArray:
+        """The labels of the rows."""
+        return self.reader.table.labels[self.rows]
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a row gives the same pixels every time."""
+        return self.reader.table.repeatable
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the images, the labels and the chosen rows."""
+        rows = hashlib.sha256(self.rows.astype("<i8").tobytes()).hexdigest()
+        return f"{self.reader.table.fingerprint} {rows}"
+
+    def batches(self, start: int = 0) -> BatchLoader:
+        """Return the loader of the rows from position ``start`` on."""
+        ordered = OrderedBatches(self.rows[start:], self.batch_size, view=self.view)
+        return batch_loader(self.reader, ordered, self.workers)
