@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from ktlight.data.dataset import ImageDataset, content_fingerprint, numbered_classes
-from ktlight.data.decoding import decode
+from ktlight.data.decoding import DecodeError, decode
 from ktlight.errors import UserError, nearest
 from ktlight.functional.randomness import IntArray
 
@@ -65,9 +65,8 @@ class ArrowTable:
         encoded, place = self._encoded(row)
         try:
             return decode(encoded)
-        except RuntimeError as error:
-            reason = str(error).rsplit(": ", maxsplit=1)[-1].split(", ", maxsplit=2)[-1].splitlines()[0]
-            raise UserError(f"Cannot decode the image in {place}: {reason}. Replace or remove it.") from error
+        except DecodeError as error:
+            raise UserError(f"Cannot decode the image in {place}: {error}. Replace or remove it.") from error
 
     def _encoded(self, row: int) -> tuple[bytes, str]:
         """Return the encoded image and where it is."""
