@@ -96,7 +96,7 @@ class Steps:
         routers: list[Callback] = []
         if any(option.startswith("method=") for option in overrides):
             method = stage.build_method(config, [student, self.teacher])
-            shared = stage.Setting(config, self.data, OutputStore(config), loggers=[])
+            shared = stage.Setting(config, self.data, OutputStore(config), loggers=[], epochs=1)
             routers = stage.sample_router(shared, method, self.initial, epochs=1)
         else:
             method = Supervised([student], optimization(config.optim, student))

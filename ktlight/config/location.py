@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+BASE = "base"
+"""Name of a file that others of its group build on; it cannot be chosen itself."""
+
 
 def config_directory() -> Path:
     """Return the absolute path of the folder ``conf``."""

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ktlight.config.limits import check_options
-from ktlight.config.location import config_directory
+from ktlight.config.location import BASE, config_directory
 from ktlight.config.model_source import MODEL_GROUPS, model_choices
 from ktlight.errors import UserError, nearest
 
@@ -121,7 +121,8 @@ def _check_choices(override: Override, search: list[str]) -> None:
 
 def _choices(group: str, search: list[str]) -> list[str]:
     """Return the choices of a group, those in further config folders included."""
-    return GlobalHydra.instance().config_loader().get_group_options(group, config_name="config", overrides=search)
+    options = GlobalHydra.instance().config_loader().get_group_options(group, config_name="config", overrides=search)
+    return [option for option in options if option != BASE]
 
 
 def _nested_choices(group: str) -> list[str]:

@@ -1,14 +1,15 @@
 """What the config files compute: short digests for folder names, and the lists that `--help` shows."""
 
 import hashlib
+import operator
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from ktlight.config.location import config_directory
+from ktlight.config.location import BASE, config_directory
 from ktlight.models.names import ALIASES
 
 
@@ -16,8 +17,9 @@ def register_resolvers() -> None:
     """Register what the config files use: ``${digest:}``, ``${sweep_id:}`` and the others below."""
     OmegaConf.register_new_resolver("digest", digest, replace=True)
     OmegaConf.register_new_resolver("teacher_names", teacher_names, replace=True)
-    OmegaConf.register_new_resolver("steps_for", steps_for, replace=True)
-    OmegaConf.register_new_resolver("held_out_for", held_out_for, replace=True)
+    OmegaConf.register_new_resolver("product", operator.mul, replace=True)
+    OmegaConf.register_new_resolver("largest", largest, replace=True)
+    OmegaConf.register_new_resolver("share_if", share_if, replace=True)
     # Cached: the jobs of a sweep, in whatever process they run, must see the folder of the sweep that started them.
     OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)
@@ -34,14 +36,14 @@ def teacher_names(teacher: str, teachers: Sequence[Any]) -> str:
     return "+".join(str(entry if isinstance(entry, str) else entry["name"]) for entry in teachers) or teacher
 
 
-def steps_for(samples: int, batch: int) -> int:
-    """Return how many optimiser steps of ``batch`` samples take ``samples``; at least one."""
-    return max(1, round(samples / batch))
+def largest(shares: Mapping[str, float]) -> float:
+    """Return the largest of the shares that parts of a run need; 0 where none needs any."""
+    return max(shares.values(), default=0.0)
 
 
-def held_out_for(rule: str, guard: str) -> float:
-    """Return the share of the training images that a target rule of KDCL, or a guard, needs kept apart."""
-    return 0.1 if rule == "general" or guard != "off" else 0.0
+def share_if(value: str, needs: str, share: float) -> float:
+    """Return ``share`` where an option has the value that needs it, else 0."""
+    return share if value == needs else 0.0
 
 
 def sweep_id() -> str:
@@ -55,6 +57,8 @@ def config_groups() -> str:
     root = config_directory()
     lines = []
     for group in sorted(path for path in root.iterdir() if path.is_dir() and path.name != "hydra"):
-        choices = sorted(str(Path(file).relative_to(group).with_suffix("")) for file in group.rglob("*.yaml"))
+        choices = sorted(
+            str(Path(file).relative_to(group).with_suffix("")) for file in group.rglob("*.yaml") if file.stem != BASE
+        )
         lines.append(f"{group.name}: {', '.join(choices)}")
     return "\n  ".join(lines)

@@ -12,7 +12,7 @@ from ktlight.functional.interpolation import interpolate_
 
 
 class WeightInterpolation(Callback):
-    """Keeps slow weights: every N optimiser steps ``slow = tau * slow + (1 - tau) * fast`` (arXiv 2310.17653, sec. 4).
+    """Keeps slow weights: every N training samples ``slow = tau * slow + (1 - tau) * fast`` (arXiv 2310.17653, sec. 4).
 
     The slow weights start as the initial ones; they are what is evaluated and what the module holds when training
     ends. Training goes on from the fast weights, which are never reset: with the paper's tau of 0.9999 a reset would
@@ -20,17 +20,18 @@ class WeightInterpolation(Callback):
 
     Args:
         tau: Share of the slow weights that stays at each interpolation, from 0 (no restraint) to 1.
-        every: N, in optimiser steps (not micro-batches).
+        samples: N, over all processes; whole optimiser steps (not micro-batches), at least one.
         average_buffers: Interpolate floating-point buffers too, as the paper's public code does.
+        batch: Samples that one optimiser step takes, over all processes.
     """
 
-    def __init__(self, tau: float, every: int, average_buffers: bool = False) -> None:
+    def __init__(self, tau: float, samples: int, average_buffers: bool = False, *, batch: int = 1) -> None:
         if not 0 <= tau <= 1:
             raise UserError(f"restraint.tau={tau} must lie between 0 (no restraint) and 1 (nothing is learned)")
-        if every < 1:
-            raise UserError(f"restraint.every={every} must be at least 1 optimiser step")
+        if samples < 1:
+            raise UserError(f"restraint.samples={samples} must be at least 1")
         self.tau = tau
-        self.every = every
+        self.every = max(1, round(samples / batch))
         self.average_buffers = average_buffers
         self.slow: list[Tensor] = []
         self.steps_seen = 0

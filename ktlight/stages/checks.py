@@ -28,7 +28,7 @@ def check_method(config: DictConfig, models: Mapping[str, Classifier]) -> Transf
         check_untrained(config)
         return None
     stages = 1 if config.schedule.name == "parallel" else len(models) - 1
-    stage_epochs(config, stages)
+    stage_epochs(config.schedule.total_epochs, 1, stages)
     together = dict(list(models.items())[: 2 if stages > 1 else None])
     method = build_method(config, list(together.values()))
     check_router(config, method, together)

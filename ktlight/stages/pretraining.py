@@ -153,4 +153,4 @@ def training_share(config: DictConfig) -> TrainingShare:
 
 def moving_average(decay: float | None) -> list[Callback]:
     """Return the callback that keeps the moving average of the weights, if there is to be one."""
-    return [] if decay is None else [WeightInterpolation(decay, every=1, average_buffers=True)]
+    return [] if decay is None else [WeightInterpolation(decay, samples=1, average_buffers=True)]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 from torch import Tensor
 
 from ktlight.answers.ask import Answers, answers
@@ -62,7 +61,7 @@ class Outcome:
 
 def parallel(setting: Setting, student: Classifier, teachers: Teachers, folder: RunFolder, before: Answers) -> Outcome:
     """Train once with all teachers at the same time."""
-    (epochs,) = stage_epochs(setting.config, 1)
+    (epochs,) = stage_epochs(setting.config.schedule.total_epochs, setting.epochs, 1)
     learned = learn(setting, student, teachers, folder, epochs)
     return Outcome(learned.learners, learned.teacher_share, epochs)
 
@@ -75,7 +74,8 @@ def sequential(
     by_accuracy = config.schedule.order in ("asc", "desc")
     right = teacher_accuracy(setting, teachers, before) if by_accuracy else {}
     order = ordered(list(teachers), config.schedule.order, right, config.seed)
-    for number, (role, epochs) in enumerate(zip(order, stage_epochs(config, len(order)), strict=True), 1):
+    lengths = stage_epochs(config.schedule.total_epochs, setting.epochs, len(order))
+    for number, (role, epochs) in enumerate(zip(order, lengths, strict=True), 1):
         logger.info("Stage %d of %d: %s teaches for %d epochs", number, len(order), teachers[role].name, epochs)
         learned = learn(setting.of_stage(number), student, {role: teachers[role]}, folder.stage(number, role), epochs)
         stages.append(Stage(role, epochs, predictions_of(student, setting), learned))
@@ -90,7 +90,7 @@ def soup(setting: Setting, student: Classifier, teachers: Teachers, folder: RunF
     """
     stages, states, scores = [], {}, {}
     greedy = setting.config.schedule.average == "greedy"
-    lengths = stage_epochs(setting.config, len(teachers))
+    lengths = stage_epochs(setting.config.schedule.total_epochs, setting.epochs, len(teachers))
     for number, ((role, teacher), epochs) in enumerate(zip(teachers.items(), lengths, strict=True), 1):
         logger.info("Student %d of %d learns from %s", number, len(teachers), teacher.name)
         single = copy.deepcopy(student)
@@ -142,15 +142,19 @@ def teacher_accuracy(setting: Setting, teachers: Teachers, before: Answers) -> d
     return {role: held_out(teacher, setting).score.acc for role, teacher in teachers.items()}
 
 
-def stage_epochs(config: DictConfig, stages: int) -> list[int]:
-    """Return the epochs of each stage: ``schedule.total_epochs`` dealt out, the first stages taking what is left over.
+def stage_epochs(total: int | None, each: int, stages: int) -> list[int]:
+    """Return the epochs of each stage: a total dealt out, the first stages taking what is left over, or ``each``.
+
+    Args:
+        total: ``schedule.total_epochs``.
+        each: How long one training takes where there is no total.
+        stages: How many there are.
 
     Raises:
         UserError: There are fewer epochs than stages.
     """
-    total = config.schedule.total_epochs
     if total is None:
-        return [config.trainer.max_epochs] * stages
+        return [each] * stages
     if total < stages:
         raise UserError(f"schedule.total_epochs={total} is less than an epoch for each of the {stages} teachers")
     return [total // stages + (number < total % stages) for number in range(stages)]

@@ -21,18 +21,28 @@ from ktlight.report.folder import RunFolder
 from ktlight.routing.router import SampleRouter
 from ktlight.routing.rules import RoutingRule
 from ktlight.training.assemble import optimization, seed
+from ktlight.training.length import samples_per_step
 from ktlight.training.loggers import StageLogger
 from ktlight.training.trainer import fit
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all stages of a transfer share."""
+    """What all stages of a transfer share.
+
+    Attributes:
+        config: The composed config.
+        data: Images to learn from and to be measured on.
+        outputs: Outputs of frozen models, stored or live.
+        loggers: Further loggers beside the curves.
+        epochs: How long one training takes, unless ``schedule.total_epochs`` is dealt out.
+    """
 
     config: DictConfig
     data: ImageDataModule
     outputs: OutputStore
     loggers: Sequence[Logger]
+    epochs: int
 
     def of_stage(self, number: int) -> "Setting":
         """Return the same, with the metrics of stage ``number`` logged under names of their own."""
@@ -153,4 +163,4 @@ def prepare(rule: RoutingRule, candidates: Sequence[LiveSource], setting: Settin
 
 def restraint(config: DictConfig) -> list[Callback]:
     """Return the callback that restrains the weights, if ``restraint=`` names one."""
-    return [make(config.restraint)] if config.restraint._target_ else []
+    return [make(config.restraint, batch=samples_per_step(config))] if config.restraint._target_ else []

@@ -17,6 +17,7 @@ from ktlight.stages.pretraining import trained_classifier
 from ktlight.store.store import LogitStore
 from ktlight.store.upkeep import describe, problems, sweep
 from ktlight.training.assemble import data_module, load_dataset
+from ktlight.training.length import transfer_epochs
 from ktlight.training.record import open_folder
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def fill(config: DictConfig, folder: RunFolder) -> None:
     data = data_module(config, dataset)
     for classifier in classifiers:
         started = time.perf_counter()
-        outputs.fill(classifier, data, config.trainer.max_epochs)
+        outputs.fill(classifier, data, transfer_epochs(config, data))
         logger.info("%s: stored (%.1f s)", classifier.name, time.perf_counter() - started)
 
 

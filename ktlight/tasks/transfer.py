@@ -26,6 +26,7 @@ from ktlight.stages.pretraining import trained_classifier
 from ktlight.stages.schedule import SCHEDULES, Outcome
 from ktlight.stages.stage import Setting
 from ktlight.training.assemble import check_classes, data_module, load_dataset
+from ktlight.training.length import transfer_epochs
 from ktlight.training.loggers import extra_loggers, log_results
 from ktlight.training.processes import is_first_process, wait_for_all
 from ktlight.training.record import open_folder, record_start
@@ -105,7 +106,7 @@ def transfer(
     check_holdout(config, data, method, models)
     initial = {role: model.frozen_copy() for role, model in models.items()}
     record_start(config, folder, dataset, initial)
-    setting = Setting(config, data, OutputStore(config), loggers)
+    setting = Setting(config, data, OutputStore(config), loggers, transfer_epochs(config, data))
     before = answers(initial, data, setting.outputs)
     columns = columns_before(before)
     outcome, learned, guarded = Outcome(0, None, 0), {}, None

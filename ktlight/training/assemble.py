@@ -7,7 +7,6 @@ from lightning import seed_everything
 from omegaconf import DictConfig
 
 from ktlight.config.instantiate import make
-from ktlight.data.augment import Augment
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
@@ -38,7 +37,7 @@ def data_module(config: DictConfig, dataset: ImageDataset) -> ImageDataModule:
     return ImageDataModule(
         dataset,
         canvas=options.canvas or min(dataset.native_size, LARGEST_CANVAS),
-        augment=Augment(**options.augment),
+        augment=make(options.augment),
         fraction=options.fraction,
         views=options.views,
         batch_size=options.batch_size,

@@ -1,6 +1,7 @@
 """The Lightning trainer, its checkpoints and its loggers, from the config."""
 
 import logging
+import math
 import os
 import sys
 import warnings
@@ -24,6 +25,9 @@ from ktlight.training.checkpoints import EpochCheckpoint, WholeCheckpoints
 from ktlight.training.compilation import compile_step
 
 logger = logging.getLogger(__name__)
+
+VALIDATIONS = 5
+"""How often a training is validated, about, unless ``trainer.check_val_every_n_epoch`` says otherwise."""
 
 
 def build_trainer(
@@ -53,7 +57,7 @@ def build_trainer(
             strategy=config.strategy,
             precision=precision(config),
             max_epochs=max_epochs,
-            check_val_every_n_epoch=config.check_val_every_n_epoch,
+            check_val_every_n_epoch=config.check_val_every_n_epoch or math.ceil(max_epochs / VALIDATIONS),
             limit_val_batches=None if validate else 0,
             accumulate_grad_batches=config.accumulate_grad_batches,
             gradient_clip_val=config.gradient_clip_val,
@@ -76,6 +80,11 @@ def build_trainer(
             "hydra/launcher=submitit_slurm), or use trainer.devices=1"
         )
     return trainer
+
+
+def world_size(config: DictConfig) -> int:
+    """Return the number of processes that a trainer of the config group ``trainer`` has."""
+    return build_trainer(config).world_size
 
 
 def precision(config: DictConfig) -> Any:

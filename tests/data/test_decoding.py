@@ -3,11 +3,10 @@ import io
 import numpy as np
 import pytest
 import torch
+from ktlight.data.geometry import decode, resize, to_canvas
 from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms import v2
-
-from ktlight.data.geometry import decode, resize, to_canvas
 
 from .conftest import encode, random_pixels
 

@@ -1,7 +1,6 @@
 """Data sets from files, folders and the Hub; good and bad."""
 
 import json
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -219,24 +218,3 @@ def test_shared_imagenet_samples(shared_data, monkeypatch):
     assert dataset.val.labels.tolist() == list(range(1000)) and dataset.native_size == 256
     batch, _ = first_batch(dataset, 256, eval_batch_size=10)
     assert batch["image"].shape == (10, 3, 256, 256)
-
-
-def test_every_config_names_a_function_and_its_parameters():
-    """The configs are composed and run elsewhere; here, only that each names what exists."""
-    import inspect
-    from importlib import import_module
-
-    import yaml
-
-    for file in sorted((Path(__file__).parents[2] / "conf" / "data").glob("*.yaml")):
-        config = yaml.safe_load(file.read_text())
-        if "defaults" in config:  # it builds on another of these files
-            continue
-        module, function = config["load"].pop("_target_").rsplit(".", maxsplit=1)
-        inspect.signature(getattr(import_module(module), function)).bind(**config["load"])
-        Augment(**config["augment"])
-        assert config["name"] == file.stem
-        assert config["hub_labels"] is (file.stem == "imagenet")
-        assert config["recipe"].keys() == {"epochs", "lr", "lr_parameters", "mcl_lr", "mcl_tau", "val_every"}
-        assert {"max_images", "epochs", "lr"} <= config["pretrain"].keys()
-        assert {"canvas", "fraction", "holdout", "views", "batch_size", "eval_batch_size", "workers"} <= config.keys()

@@ -74,7 +74,7 @@ def test_slow_weights_follow_a_written_out_loop(accumulate: int, every: int) -> 
 
 def test_without_pull_it_is_no_restraint() -> None:
     free, free_record = train(None, max_epochs=2)
-    restrained, record = train(WeightInterpolation(tau=0.0, every=1), max_epochs=2)
+    restrained, record = train(WeightInterpolation(tau=0.0, samples=1), max_epochs=2)
     assert_same(free, restrained)
     for left, right in zip(free_record.validated, record.validated, strict=True):
         assert_same(left, right)
@@ -82,7 +82,7 @@ def test_without_pull_it_is_no_restraint() -> None:
 
 def test_without_give_nothing_is_learned() -> None:
     initial = copy.deepcopy(tiny.classifier(0).state_dict())
-    final, record = train(WeightInterpolation(tau=1.0, every=1))
+    final, record = train(WeightInterpolation(tau=1.0, samples=1))
     assert_same(final, initial)
     assert any((record.after_batch[-1][name] != initial[name]).any() for name in initial)
 
@@ -114,7 +114,7 @@ def test_frozen_parameters_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "named"), [({"tau": 1.1, "every": 1}, "tau=1.1"), ({"tau": 0.5, "every": 0}, "every=0")]
+    ("options", "named"), [({"tau": 1.1, "samples": 1}, "tau=1.1"), ({"tau": 0.5, "samples": 0}, "samples=0")]
 )
 def test_numbers_out_of_range_are_refused(options: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError, match=named):

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import Command
-from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from ktlight.errors import UserError
@@ -159,16 +158,12 @@ def test_teachers_in_the_order_asked_for() -> None:
 
 @pytest.mark.parametrize(("total", "stages", "expected"), [(None, 2, [6, 6]), (6, 2, [3, 3]), (7, 3, [3, 2, 2])])
 def test_a_budget_is_dealt_to_the_stages(total: int | None, stages: int, expected: list[int]) -> None:
-    assert stage_epochs(budget(total), stages) == expected
+    assert stage_epochs(total, 6, stages) == expected
 
 
 def test_a_budget_too_small_is_refused() -> None:
     with pytest.raises(UserError, match=r"schedule\.total_epochs=1 .*each of the 2 teachers"):
-        stage_epochs(budget(1), 2)
-
-
-def budget(total: int | None) -> Any:
-    return OmegaConf.create({"schedule": {"total_epochs": total}, "trainer": {"max_epochs": 6}})
+        stage_epochs(1, 6, 2)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def assert_same_run(left: Path, right: Path) -> None:
 
 
 METHODS = {
-    "kl_mcl": ["method=kl_mcl", "data.views=2", "restraint.every=3", "trainer.check_val_every_n_epoch=2"],
+    "kl_mcl": ["method=kl_mcl", "data.views=2", "restraint.samples=36", "trainer.check_val_every_n_epoch=2"],
     "kl_dp": [
         "method=kl_dp",
         "data.views=null",
