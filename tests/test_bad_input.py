@@ -26,6 +26,7 @@ from ktlight.report.folder import RunFolder
 from ktlight.tasks import training, transfer
 
 TINY = ("teacher=test_convnext", "student=test_vit", "trainer.max_epochs=1")
+EVERY_EPOCH = "trainer.checkpoint_every_seconds=0"
 
 
 def assert_refused(outcome: Outcome, *parts: str) -> None:
@@ -345,8 +346,8 @@ def test_divergence_keeps_the_last_good_checkpoint(
         return {name: scale * term for name, term in terms(self, *arguments).items()}  # type: ignore[arg-type]
 
     monkeypatch.setattr(Distillation, "terms", terms_until_nan)
-    refused = command(*TINY, "trainer.max_epochs=3", f"hydra.run.dir={tmp_path}/run")
-    assert_refused(refused, "not finite at optimiser step 8", "last good epoch is kept", "optim.lr")
+    refused = command(*TINY, "trainer.max_epochs=3", EVERY_EPOCH, f"hydra.run.dir={tmp_path}/run")
+    assert_refused(refused, "not finite at optimiser step 8", "Earlier checkpoints are kept", "optim.lr")
     kept = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert kept["global_step"] == 6
     assert all(bool(value.isfinite().all()) for value in kept["state_dict"].values())
@@ -360,7 +361,7 @@ def test_resume_with_another_config(command: Command, tmp_path: Path, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(transfer, "export_classifier", stop)
-        assert command(*TINY, f"hydra.run.dir={tmp_path}/run").code != 0
+        assert command(*TINY, EVERY_EPOCH, f"hydra.run.dir={tmp_path}/run").code != 0
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
     before = checkpoint.read_bytes()
     refused = command(*TINY, f"hydra.run.dir={tmp_path}/run", "resume=true", "optim.lr=0.001")
@@ -423,7 +424,7 @@ def test_full_disk(
             fill(small_disk)
         return write(*arguments, **options)
 
-    run = [*TINY, "trainer.max_epochs=2", f"hydra.run.dir={folder}"]
+    run = [*TINY, "trainer.max_epochs=2", EVERY_EPOCH, f"hydra.run.dir={folder}"]
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, write_on_a_full_disk)
         assert_refused(command(*run), "pace", str(folder))
@@ -443,7 +444,7 @@ def test_interrupted_by_the_user(
         if trainer.current_epoch == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    run = [*TINY, "trainer.max_epochs=2", "hydra.run.dir=run"]
+    run = [*TINY, "trainer.max_epochs=2", EVERY_EPOCH, "hydra.run.dir=run"]
     with monkeypatch.context() as patch:
         patch.setattr(training.EpochSeed, "on_train_epoch_start", interrupt)
         stopped = command(*run)

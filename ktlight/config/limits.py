@@ -98,6 +98,7 @@ NUMBERS = {
     "trainer.num_nodes": COUNT,
     "trainer.max_epochs": COUNT_OR_NULL,
     "trainer.check_val_every_n_epoch": COUNT_OR_NULL,
+    "trainer.checkpoint_every_seconds": NOT_NEGATIVE,
     "trainer.accumulate_grad_batches": COUNT,
     "trainer.gradient_clip_val": Number(least=0, null=True, excluded=(0, inf)),
     **{f"{group}.{key}": number for group in ("optim", "pretrain.optim") for key, number in OPTIMIZATION.items()},

@@ -147,6 +147,6 @@ def check_peers(name: str, networks: Sequence[Classifier]) -> None:
 
 def _diverged(what: str) -> str:
     return (
-        f"training diverged: {what}. The checkpoint of the last good epoch is kept. "
+        f"training diverged: {what}. Earlier checkpoints are kept. "
         "Lower optim.lr, set trainer.gradient_clip_val=1.0 or use trainer.precision=32-true."
     )

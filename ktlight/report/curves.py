@@ -13,8 +13,8 @@ from ktlight.report.files import write_atomically
 class Curves(Logger):
     """Collects the epoch metrics of a run in ``curves.csv``.
 
-    The row of an epoch is replaced when the epoch is run again after an interruption, so that a resumed run leaves the
-    same file as an undisturbed one.
+    Epochs that are run again after an interruption replace their rows, so that a resumed run leaves the same file as an
+    undisturbed one.
 
     Args:
         file: The csv file; what it holds already is kept if ``resume``.
@@ -51,6 +51,10 @@ class Curves(Logger):
         self.rows.setdefault(epoch, {}).update({**metrics, "epoch": epoch})
         columns = ["epoch", *sorted({key for row in self.rows.values() for key in row} - {"epoch"})]
         write_atomically(self.file, lambda path: self._write(path, columns))
+
+    def forget(self, epoch: int) -> None:
+        """Drop the rows of an epoch that is about to run and of later ones, which an interrupted run had reached."""
+        self.rows = {number: row for number, row in self.rows.items() if number < epoch}
 
     def mean(self, column: str) -> float | None:
         """Return the mean of a column over the epochs that have it, or None if none has."""

@@ -32,7 +32,7 @@ class RunFolder:
     guard.parquet          with a guard: what every point of the way says of the held-out training images
     student/               the model, as ``timm.create_model("local-dir:...")`` loads it; also teacher/ if it learned
     stages/1-teacher2/     curves and checkpoint of each stage of a schedule
-    checkpoints/last.ckpt  state after the last whole epoch, for ``resume=true``, until the run is finished
+    checkpoints/last.ckpt  state after an epoch, for ``resume=true``, until the run is finished
     previous-N/            what an earlier run had left in the same folder
     ====================== ==================================================================
     """

@@ -43,10 +43,11 @@ class Setting:
     outputs: OutputStore
     loggers: Sequence[Logger]
     epochs: int
+    several_stages: bool = False
 
     def of_stage(self, number: int) -> "Setting":
-        """Return the same, with the metrics of stage ``number`` logged under names of their own."""
-        return replace(self, loggers=[StageLogger(each, number) for each in self.loggers])
+        """Return the same for stage ``number`` of several, with its metrics logged under names of their own."""
+        return replace(self, loggers=[StageLogger(each, number) for each in self.loggers], several_stages=True)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def learn(
         config.trainer, method, setting.data.seen_by(method.framings, method.views_at_once), folder,
         max_epochs=epochs,
         resume=config.resume,
+        keep_end=setting.several_stages,
         callbacks=[*sample_router(setting, method, initial, epochs), *restraint(config)],
         loggers=setting.loggers,
     )  # fmt: skip

@@ -1,15 +1,17 @@
-"""Checkpoints: whole or absent, one after every epoch."""
+"""Checkpoints: whole or absent, at the ends of epochs."""
 
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from ktlight.report.curves import Curves
 from ktlight.report.files import write_atomically
+from ktlight.training.processes import agreed
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -31,22 +33,40 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
         raise
 
 
-class EpochCheckpoint(ModelCheckpoint):
-    """Keeps the state after every epoch, once the curves have the epoch's row.
+class EpochCheckpoint(Checkpoint):
+    """Keeps the state at the end of an epoch, if enough time has passed since the last checkpoint.
 
-    Lightning writes the row after the checkpoint; a run killed between the two would resume without that row.
+    A short training writes none: to run it again takes less than the interval. The curves have the epoch's row before
+    its state is written, which Lightning does the other way round; a run killed between the two would lack the row.
+
+    Args:
+        file: The checkpoint; the former one stays until the new one is whole.
+        curves: Where the rows go.
+        seconds: How long after the start, or after the last checkpoint, the next one is due.
+        keep_end: Whether the state after the last epoch is kept in any case, because more is to be trained after it.
     """
 
-    def __init__(self, file: Path, curves: Curves) -> None:
-        super().__init__(file.parent, file.stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    def __init__(self, file: Path, curves: Curves, seconds: float, keep_end: bool) -> None:
+        self.file = file
         self.curves = curves
+        self.seconds = seconds
+        self.keep_end = keep_end
+        self.kept_at = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Start the clock."""
+        self.kept_at = monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Forget the metrics of the last epoch, which this one may lack."""
+        """Forget the metrics of the last epoch, which this one may lack, and rows of epochs that are run again."""
         trainer.logged_metrics.clear()
+        self.curves.forget(trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Write the row, then the checkpoint."""
+        """Write the row, then the checkpoint if it is due."""
         metrics = {name: float(value) for name, value in trainer.logged_metrics.items()}
         self.curves.log_metrics({**metrics, "epoch": trainer.current_epoch})
-        super().on_train_epoch_end(trainer, pl_module)
+        at_end = self.keep_end and trainer.current_epoch + 1 == trainer.max_epochs
+        if agreed(at_end or monotonic() - self.kept_at >= self.seconds):
+            trainer.save_checkpoint(self.file)
+            self.kept_at = monotonic()

@@ -42,6 +42,7 @@ def record_start(config: DictConfig, folder: RunFolder, dataset: ImageDataset, m
 def lasting(config: DictConfig) -> str:
     """Return the resolved config as YAML, but for what may differ between a run and its continuation."""
     kept: Any = OmegaConf.to_container(config, resolve=True)
-    del kept["resume"], kept["logger"], kept["trainer"]["progress"], kept["data"]["workers"]
+    del kept["resume"], kept["logger"], kept["data"]["workers"]
+    del kept["trainer"]["progress"], kept["trainer"]["checkpoint_every_seconds"]
     kept["store"] = {"top_k": kept["store"]["top_k"]}  # all else of it changes no figure
     return OmegaConf.to_yaml(kept)

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning import LightningDataModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 
@@ -69,7 +69,7 @@ def build_trainer(
             plugins=[WholeCheckpoints()],
             enable_progress_bar=shows_progress(config),
             enable_model_summary=False,
-            enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         )
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(f"an option of trainer does not work here: {error}") from error
@@ -104,13 +104,16 @@ def fit(
     max_epochs: int,
     resume: bool,
     validate: bool = True,
+    keep_end: bool = False,
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[Logger] = (),
 ) -> Curves:
     """Train ``method`` and return the curves; with ``resume``, go on from the folder's checkpoint if it has one.
 
-    A checkpoint is kept after every epoch. Everything random in an epoch follows from the seed and the epoch's number,
-    so going on from the last whole epoch leads to the weights of an undisturbed run.
+    A checkpoint is kept at the end of an epoch if ``checkpoint_every_seconds`` have passed since the last one, and with
+    ``keep_end`` after the last epoch, for trainings that others follow in the same run. Everything random in an epoch
+    follows from the seed and the epoch's number, so going on from any checkpoint leads to the weights of an undisturbed
+    run.
     """
     resumed = resume and folder.checkpoint.exists()
     curves = Curves(folder.path / "curves.csv", resume=resumed)
@@ -119,11 +122,12 @@ def fit(
         network.network.to(memory_format=layout)
     if config.compile:
         compile_step(method, callbacks, config.compile)
+    keeper = EpochCheckpoint(folder.checkpoint, curves, config.checkpoint_every_seconds, keep_end)
     trainer = build_trainer(
         config,
         max_epochs=max_epochs,
         validate=validate,
-        callbacks=[EpochSeed(), *callbacks, EpochCheckpoint(folder.checkpoint, curves)],
+        callbacks=[EpochSeed(), *callbacks, keeper],
         loggers=[curves, *loggers],
     )
     if resumed:

@@ -114,6 +114,7 @@ def test_two_processes_share_the_store(store: Path, tmp_path: Path) -> None:
 
 def test_killed_and_resumed(command: Command, store: Path, tmp_path: Path) -> None:
     options = ["method=kl_dp", "data.views=2", "trainer.max_epochs=3", "data.batch_size=12"]
+    options += ["trainer.checkpoint_every_seconds=0"]
     run = run_forked(*options, f"hydra.run.dir={tmp_path}/killed")
     checkpoint = tmp_path / "killed" / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 120

@@ -17,6 +17,7 @@ from conftest import Command
 from ktlight.training.checkpoints import WholeCheckpoints
 
 EPOCHS = 4
+EVERY_EPOCH = "trainer.checkpoint_every_seconds=0"
 
 
 def kill_in_an_epoch(process: Any, checkpoint: Path) -> None:
@@ -58,7 +59,7 @@ def test_killed_in_the_middle_of_an_epoch(
 ) -> None:
     # 30 steps an epoch: there is a middle to be killed in
     options = [option.format(**zoo) for option in METHODS[method]]
-    options += [f"trainer.max_epochs={EPOCHS}", "data.batch_size=12", "optim.lr=0.5"]
+    options += [f"trainer.max_epochs={EPOCHS}", "data.batch_size=12", "optim.lr=0.5", EVERY_EPOCH]
     killed = start(*options, "hydra.run.dir=killed")
     undisturbed = command(*options, "hydra.run.dir=undisturbed")
     assert undisturbed.code == 0, undisturbed.err
@@ -78,7 +79,7 @@ def test_killed_in_the_middle_of_an_epoch(
     assert validated == [False, True, False, True]  # no figure of an earlier epoch stands in for a missing one
 
 
-QUICK = ["method=kl_mcl", "trainer.max_epochs=2", "trainer.check_val_every_n_epoch=1", "optim.lr=0.5"]
+QUICK = ["method=kl_mcl", "trainer.max_epochs=2", "trainer.check_val_every_n_epoch=1", "optim.lr=0.5", EVERY_EPOCH]
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def test_stopped_just_after_a_checkpoint(
 def test_stopped_while_pretraining_on_the_spot(
     zoo: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ["student=test_vit", f"teacher.checkpoint={zoo['test_convnext']}", "trainer.max_epochs=1"]
+    options = ["student=test_vit", f"teacher.checkpoint={zoo['test_convnext']}", "trainer.max_epochs=1", EVERY_EPOCH]
     monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "one"))
     assert command(*options, "hydra.run.dir=undisturbed").code == 0
     monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "other"))
