@@ -23,7 +23,8 @@ from safetensors.torch import save_file
 from ktlight.errors import UserError
 from ktlight.methods.distillation import Distillation
 from ktlight.report.folder import RunFolder
-from ktlight.tasks import training, transfer
+from ktlight.tasks import transfer
+from ktlight.training import checkpoints, trainer
 
 TINY = ("teacher=test_convnext", "student=test_vit", "trainer.max_epochs=1")
 EVERY_EPOCH = "trainer.checkpoint_every_seconds=0"
@@ -401,7 +402,7 @@ def undisturbed(zoo: None, run_in: Callable[..., Path]) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (training.WholeCheckpoints, "save_checkpoint"),
+        (checkpoints.WholeCheckpoints, "save_checkpoint"),
         (RunFolder, "write_predictions"),
         (transfer, "export_classifier"),
         (RunFolder, "write_results"),
@@ -440,13 +441,13 @@ def test_full_disk(
 def test_interrupted_by_the_user(
     command: Command, undisturbed: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(self: object, trainer: Trainer, _: object) -> None:
-        if trainer.current_epoch == 1:
+    def interrupt(self: object, fitting: Trainer, _: object) -> None:
+        if fitting.current_epoch == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
     run = [*TINY, "trainer.max_epochs=2", EVERY_EPOCH, "hydra.run.dir=run"]
     with monkeypatch.context() as patch:
-        patch.setattr(training.EpochSeed, "on_train_epoch_start", interrupt)
+        patch.setattr(trainer.EpochSeed, "on_train_epoch_start", interrupt)
         stopped = command(*run)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning ignores it from now on
     shown = stopped.out + stopped.err

@@ -71,7 +71,7 @@ def fit(
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, callbacks=list(callbacks),
         use_distributed_sampler=False,
     )  # fmt: skip
-    trainer.fit(method, datamodule=data or data_module())
+    trainer.fit(method, datamodule=(data or data_module()).seen_by(method.framings, method.views_at_once))
     return trainer
 
 

@@ -25,3 +25,8 @@ def make(config: DictConfig, **objects: Any) -> Any:
         options = ", ".join(name for name in signature.parameters if name not in objects)
         raise UserError(f"{config._target_}: {error}. Its options are {options}.") from error
     return part(**objects)
+
+
+def accepts(config: DictConfig, option: str) -> bool:
+    """Return whether the part that ``config._target_`` names has an option of this name."""
+    return option in inspect.signature(instantiate(config, _partial_=True).func).parameters

@@ -24,7 +24,8 @@ class Optimization:
         lr_batch: The learning rate grows in proportion to the effective batch (processes x batch x accumulation)
             from this size on, as in the paper (lr 1e-4 * batch / 256); None keeps ``lr`` at any batch.
         warmup_epochs: Epochs of linear warm-up from zero.
-        decay: ``constant``, or ``cosine`` down to zero at the last step.
+        decay: ``constant``, or ``cosine`` down to zero, which the step after the last one would have.
+        fused: Whether the optimiser has an option ``fused``, one kernel over all parameters.
     """
 
     optimizer: Callable[..., Optimizer]
@@ -32,11 +33,19 @@ class Optimization:
     lr_batch: int | None = 256
     warmup_epochs: float = 0
     decay: Literal["constant", "cosine"] = "constant"
+    fused: bool = False
 
-    def make(self, parameters: Iterable[Parameter], batch: int) -> Optimizer:
-        """Return the optimiser of the parameters that need a gradient, for an effective batch of ``batch`` samples."""
+    def make(self, parameters: Iterable[Parameter], batch: int, clips: bool = False) -> Optimizer:
+        """Return the optimiser of the parameters that need a gradient.
+
+        Args:
+            parameters: Those of a network.
+            batch: The effective batch, in samples.
+            clips: Whether gradients are clipped: Lightning does not clip for a fused optimiser under mixed precision.
+        """
         trainable = [parameter for parameter in parameters if parameter.requires_grad]
-        return self.optimizer(params=trainable, lr=self.scaled_lr(batch), **fused(trainable))
+        fused = {"fused": True} if self.fused and not clips and on_gpu(trainable) else {}
+        return self.optimizer(params=trainable, lr=self.scaled_lr(batch), **fused)
 
     def slowed(self, parameters: int, reference: float | None) -> "Optimization":
         """Return the same with less of the learning rate for a network of many parameters.
@@ -107,7 +116,8 @@ def configure(
         trainer: With its data module attached.
     """
     batch, total = effective_batch(trainer), int(trainer.estimated_stepping_batches)
-    optimizers = [optimization.make(parameters, batch) for optimization, parameters in learners]
+    clips = trainer.gradient_clip_val is not None
+    optimizers = [optimization.make(parameters, batch, clips) for optimization, parameters in learners]
     optimizer = optimizers[0] if len(optimizers) == 1 else JointOptimizer(optimizers)
     factors: list[Callable[[int], float]] = [
         partial(how.factor, warmup=round(how.warmup_epochs * total / (trainer.max_epochs or 1)), total=total)
@@ -123,6 +133,6 @@ def effective_batch(trainer: Trainer) -> int:
     return int(data.batch_size * trainer.world_size * trainer.accumulate_grad_batches)
 
 
-def fused(parameters: list[Parameter]) -> dict[str, bool]:
-    """Return the option for one kernel over all parameters, where the optimiser runs on a GPU."""
-    return {"fused": True} if parameters and parameters[0].is_cuda else {}
+def on_gpu(parameters: Sequence[Parameter]) -> bool:
+    """Return whether an optimiser of these parameters runs on a GPU."""
+    return bool(parameters) and parameters[0].is_cuda

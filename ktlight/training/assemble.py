@@ -6,7 +6,7 @@ from functools import partial
 from lightning import seed_everything
 from omegaconf import DictConfig
 
-from ktlight.config.instantiate import make
+from ktlight.config.instantiate import accepts, make
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
@@ -71,5 +71,6 @@ def optimization(options: DictConfig, learner: Classifier) -> Optimization:
         lr_batch=options.lr_batch,
         warmup_epochs=options.warmup_epochs,
         decay=options.decay,
+        fused=accepts(options.optimizer, "fused"),
     )
     return plain.slowed(size, options.lr_parameters)

@@ -7,10 +7,13 @@ import pytest
 import tiny
 import torch
 from lightning.pytorch.callbacks import Callback
+from omegaconf import OmegaConf
 
+from ktlight.methods import optimization
 from ktlight.methods.mutual import MutualLearning
 from ktlight.methods.optimization import JointOptimizer, Optimization
 from ktlight.methods.supervised import Supervised
+from ktlight.training import assemble
 
 
 class Rates(Callback):
@@ -122,3 +125,53 @@ def test_a_joint_optimiser_goes_on_where_it_was() -> None:
     step(weights, optimizer)
     step(others, other)
     torch.testing.assert_close(others, weights, rtol=0, atol=0)
+
+
+FUSED = tiny.optimization(fused=True)
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fused optimisers exist on processors too: so what happens on a GPU can be seen here."""
+    monkeypatch.setattr(optimization, "on_gpu", bool)
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_gradients_are_clipped_under_any_precision(precision: Any, clip: float | None) -> None:
+    method = Supervised([tiny.classifier()], FUSED)
+    trainer = tiny.fit(method, precision=precision, gradient_clip_val=clip)
+    assert trainer.optimizers[0].param_groups[0]["fused"] == (True if clip is None else None)
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+@pytest.mark.parametrize(
+    "target", ["SGD", "AdamW", "RMSprop", "NAdam", "RAdam", "Adamax", "timm.optim.Lamb", "timm.optim.Lion"]
+)
+def test_optimisers_with_and_without_a_fused_kernel(target: str) -> None:
+    options = OmegaConf.create(
+        {
+            "optimizer": {"_target_": target if "." in target else f"torch.optim.{target}"},
+            "lr": 1e-3, "lr_batch": None, "lr_parameters": None, "warmup_epochs": 0, "decay": "constant",
+        }
+    )  # fmt: skip
+    network = tiny.classifier()
+    before = network.network[1].weight.clone()
+    trainer = tiny.fit(Supervised([network], assemble.optimization(options, network)))
+    assert bool(trainer.optimizers[0].param_groups[0].get("fused")) == (target in ("SGD", "AdamW"))
+    assert not torch.equal(network.network[1].weight, before)
+
+
+@pytest.mark.parametrize(("samples", "accumulate"), [(50, 1), (50, 2), (50, 4), (48, 4)])
+def test_the_cosine_ends_at_zero_with_any_accumulation_and_last_batch(samples: int, accumulate: int) -> None:
+    """7 or 6 batches of 8: with 2 or 4 at a time, the last step of an epoch has fewer."""
+    record, epochs = Rates(), 10
+    method = Supervised([tiny.classifier()], tiny.optimization(lr=0.1, decay="cosine"))
+    trainer = tiny.fit(
+        method, tiny.data_module(train=samples), [record], max_epochs=epochs, accumulate_grad_batches=accumulate
+    )
+    steps = epochs * math.ceil(math.ceil(samples / 8) / accumulate)
+    assert len(record.rates) == trainer.global_step == steps
+    assert record.rates[-1] == pytest.approx(0.1 * (math.pi / steps) ** 2 / 4, rel=0.01)  # a step before zero
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)

@@ -23,7 +23,7 @@ from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
 from ktlight.routing.router import SampleRouter
 from ktlight.store.source import StoredSource
-from ktlight.tasks import cache as cache_task
+from ktlight.tasks import store as store_task
 
 pytestmark = pytest.mark.usefixtures("zoo")
 
@@ -66,7 +66,7 @@ def test_a_run_from_the_store_follows_the_live_run(
     monkeypatch.setattr(SampleRouter, "on_train_batch_start", record)
     outcomes = []
     for mode, kind in (("off", LiveSource), ("auto", StoredSource)):
-        ran = command(EPOCHS, *RUNS[name], f"cache={mode}", f"hydra.run.dir={tmp_path}/{mode}")
+        ran = command(EPOCHS, *RUNS[name], f"store={mode}", f"hydra.run.dir={tmp_path}/{mode}")
         assert ran.code == 0, ran.err
         assert kinds == {kind}
         outcomes.append((content(tmp_path / mode), torch.cat(routes, 1)))
@@ -101,7 +101,7 @@ def test_two_processes_share_the_store(store: Path, tmp_path: Path) -> None:
         world |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         ranks = [
             run_forked(
-                *options, f"cache={mode}", f"hydra.run.dir={tmp_path}/{mode}", **world, RANK=rank, LOCAL_RANK=rank
+                *options, f"store={mode}", f"hydra.run.dir={tmp_path}/{mode}", **world, RANK=rank, LOCAL_RANK=rank
             )
             for rank in "01"
         ]
@@ -170,7 +170,7 @@ def test_models_of_several_input_sizes_are_stored_on_the_canvas_of_each_pair(
         name = model.name
         return Classifier.from_network(timm.create_model(name), name=name, img_size=sizes[name], crop_pct=1.0)
 
-    monkeypatch.setattr(cache_task, "trained_classifier", untrained)
+    monkeypatch.setattr(store_task, "trained_classifier", untrained)
     monkeypatch.setattr(OutputStore, "fill", lambda _, model, data, epochs: filled.append((model.name, data.canvas)))
     assert command("task=store", f"models=[{','.join(sizes)}]", "data.canvas=null").code == 0
     assert filled == [
