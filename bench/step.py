@@ -22,7 +22,7 @@ from ktlight.methods.supervised import Supervised
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
 from ktlight.report.folder import RunFolder
-from ktlight.tasks import stage
+from ktlight.stages import stage
 from ktlight.training.assemble import data_module, optimization
 from ktlight.training.trainer import fit
 from ktlight.types import LogitSource

@@ -94,8 +94,8 @@ def test_a_greedy_soup_keeps_what_does_not_hurt_on_held_out_images(
     singles: tuple[float, ...], mixed: float, kept: tuple[float, ...], zoo: dict[str, Path], command: Command,
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    from ktlight.stages import schedule
     from ktlight.stages.averaging import HeldOut, Score
-    from ktlight.tasks import schedule
 
     scores = iter([*singles, mixed])
     nothing = torch.zeros(0)
@@ -118,7 +118,7 @@ def test_two_identical_teachers_are_one(folders: dict[str, Path]) -> None:
 @contextmanager
 def second_stage_fails(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """Let the second stage of a schedule fail within the block; yield the calls."""
-    from ktlight.tasks import schedule
+    from ktlight.stages import schedule
 
     learn: Any = schedule.learn
     calls: list[Any] = []
