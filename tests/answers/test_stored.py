@@ -146,7 +146,7 @@ def test_random_transforms_are_never_stored(folder: Path, caplog: pytest.LogCapt
     cache = OutputStore(config())
     with caplog.at_level(logging.INFO, "ktlight"):
         assert cache.sources([teacher], images, 5) == [teacher]
-        assert cache.outputs(teacher.classifier, [images.ordered_test_images()]) is None
+        assert cache.outputs(teacher.classifier, [images.test_images(None)]) is None
     assert caplog.text.count("the data's own transforms may be random: computed live") == 1  # said once
     with pytest.raises(UserError, match="may be random: use store=auto or store=off"):
         sources(teacher, "store=readonly", images=images)
@@ -176,5 +176,5 @@ def test_compressed_outputs(folder: Path) -> None:
     assert torch.equal(packed.topk(3).values, exact.topk(3).values)
     label = batch["label"][:, None]
     assert torch.equal(packed.gather(1, label), exact.gather(1, label))
-    (test_images,) = OutputStore(config("store.top_k=3")).outputs(teacher.classifier, [images.ordered_test_images()])
+    (test_images,) = OutputStore(config("store.top_k=3")).outputs(teacher.classifier, [images.test_images(None)])
     assert test_images.shape == (20, 30)  # what is measured on is always kept whole

@@ -4,21 +4,29 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
-from ktlight.data import reader
+from ktlight.data import datamodule
 from ktlight.data.arrays import TensorTable
 from ktlight.data.augment import Augment
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.dataset import ImageDataset, numbered_classes
+from ktlight.data.decoding import PIXELS
 from ktlight.errors import UserError
+from ktlight.functional.geometry import Framing
 
 from .conftest import random_table
 
 SETTINGS = dict(canvas=12, fraction=1.0, views=None, batch_size=8, eval_batch_size=16, workers=0, seed=0)
 
 
-def data_module(train=None, **settings) -> ImageDataModule:
+def data_module(train=None, views_at_once=1, framings=(None,), **settings) -> ImageDataModule:
     dataset = ImageDataset("random", train or random_table(40), random_table(21), numbered_classes(4))
-    return ImageDataModule(dataset, **{**SETTINGS, "augment": Augment("pad_crop", flip=True), **settings})
+    data = ImageDataModule(dataset, **{**SETTINGS, "augment": Augment("pad_crop", flip=True), **settings})
+    return data.seen_by(framings, views_at_once)
+
+
+def plain(loader, network: int = 0) -> list[dict]:
+    """The batches of one network, of a loader that has one for each."""
+    return [batches[network] for batches, _, _ in loader]
 
 
 def epoch_of(loader, epoch: int) -> dict[int, torch.Tensor]:
@@ -46,7 +54,7 @@ def test_batch():
 def test_validation_is_the_plain_images_in_order():
     data = data_module()
     for loader in (data.val_dataloader(), data.test_dataloader()):
-        batches = list(loader)
+        batches = plain(loader)
         assert torch.equal(torch.cat([batch["image"] for batch in batches]), data.dataset.val.images)
         assert torch.equal(torch.cat([batch["index"] for batch in batches]), torch.arange(21))
         assert {batch["view"] for batch in batches} == {-1}
@@ -57,13 +65,13 @@ def test_pixels_do_not_depend_on_workers_memory_or_batch_size(kind, monkeypatch)
     augment = Augment(kind, flip=True)
     expected = epoch_of(data_module(augment=augment).train_dataloader(), 3)
     assert same(expected, epoch_of(data_module(augment=augment, batch_size=7).train_dataloader(), 3))
-    monkeypatch.setattr(reader, "MEMORY_BUDGET", 0)
+    monkeypatch.setattr(datamodule, "MEMORY_BUDGET", 0)
     assert same(expected, epoch_of(data_module(augment=augment, workers=2).train_dataloader(), 3))
 
 
 def test_workers_follow_the_memory(monkeypatch):
     assert data_module(workers=None).train_dataloader().num_workers == 0
-    monkeypatch.setattr(reader, "MEMORY_BUDGET", 0)
+    monkeypatch.setattr(datamodule, "MEMORY_BUDGET", 0)
     assert 1 <= data_module(workers=None).train_dataloader().num_workers <= 8
 
 
@@ -79,7 +87,7 @@ def test_views_come_back_and_fresh_ones_do_not():
 def test_every_network_may_have_its_own_view(kind, monkeypatch):
     augment = Augment(kind, flip=True)
     one = epoch_of(data_module(augment=augment).train_dataloader(), 1)
-    three = data_module(augment=augment, networks=3)
+    three = data_module(augment=augment, views_at_once=3)
     loader = three.train_dataloader()
     assert same(one, epoch_of(loader, 1))
     loader.sampler.set_epoch(1)
@@ -87,8 +95,8 @@ def test_every_network_may_have_its_own_view(kind, monkeypatch):
     views = [batch["image"], *batch["peer_images"]]
     assert len(views) == 3 and all(view.shape == batch["image"].shape for view in views)
     assert not any(torch.equal(views[first], views[second]) for first, second in [(0, 1), (0, 2), (1, 2)])
-    monkeypatch.setattr(reader, "MEMORY_BUDGET", 0)  # the same again, from other processes, whatever the batch
-    peers = data_module(augment=augment, networks=2, workers=1, batch_size=40).train_dataloader()
+    monkeypatch.setattr(datamodule, "MEMORY_BUDGET", 0)  # the same again, from other processes, whatever the batch
+    peers = data_module(augment=augment, views_at_once=2, workers=1, batch_size=40).train_dataloader()
     peers.sampler.set_epoch(1)
     whole = next(iter(peers))
     places = [whole["index"].tolist().index(row) for row in batch["index"].tolist()]
@@ -96,15 +104,15 @@ def test_every_network_may_have_its_own_view(kind, monkeypatch):
 
 
 def test_only_training_batches_carry_the_views_of_peers():
-    data = data_module(networks=2, holdout=0.25)
-    loaders = [data.val_dataloader(), data.holdout_dataloader(), data.ordered_training_view(0).batches()]
+    data = data_module(views_at_once=2, holdout=0.25)
+    loaders = [plain(data.val_dataloader()), plain(data.holdout_dataloader()), data.training_view(0).batches()]
     assert all("peer_images" not in batch for loader in loaders for batch in loader)
-    batch = next(iter(data_module(networks=2, augment=Augment("none")).train_dataloader()))
+    batch = next(iter(data_module(views_at_once=2, augment=Augment("none")).train_dataloader()))
     assert torch.equal(batch["peer_images"][0], batch["image"])
 
 
 def test_all_of_a_batch_but_its_index_moves():
-    batch = next(iter(data_module(networks=2).train_dataloader()))
+    batch = next(iter(data_module(views_at_once=2).train_dataloader()))
     moved = data_module().transfer_batch_to_device(batch, torch.device("meta"), 0)
     assert moved["image"].is_meta and moved["label"].is_meta and moved["peer_images"][0].is_meta
     assert moved["index"] is batch["index"]
@@ -112,9 +120,9 @@ def test_all_of_a_batch_but_its_index_moves():
 
 def test_stored_views_are_told_apart_by_how_their_pixels_are_made():
     augments = {kind: Augment(kind) for kind in ("pad_crop", "resized_crop")}
-    transforms = {kind: data_module(augment=augments[kind]).ordered_training_view(0).transform for kind in augments}
-    assert transforms["pad_crop"] == f"canvas=12 seed=0 {augments['pad_crop']}"  # as it has always been
-    assert transforms["resized_crop"] == f"canvas=12 seed=0 {augments['resized_crop']} bilinear"  # it was bicubic
+    transforms = {kind: data_module(augment=augments[kind]).training_view(0).transform for kind in augments}
+    assert transforms["pad_crop"] == f"pixels={PIXELS} canvas=12 seed=0 {augments['pad_crop']}"
+    assert transforms["resized_crop"] == f"pixels={PIXELS} canvas=12 seed=0 {augments['resized_crop']} bilinear"
 
 
 def test_without_augmentation_there_is_one_view():
@@ -132,10 +140,10 @@ def test_rows_keep_their_numbers_and_pixels_in_a_fraction():
 
 def test_holdout_is_apart_and_plain():
     data = data_module(holdout=0.25)
-    held_out = torch.cat([batch["index"] for batch in data.holdout_dataloader()]).tolist()
+    held_out = torch.cat([batch["index"] for batch in plain(data.holdout_dataloader())]).tolist()
     assert len(held_out) == 10 and data.num_train == 30
     assert set(held_out) | set(epoch_of(data.train_dataloader(), 0)) == set(range(40))
-    batch = next(iter(data.holdout_dataloader()))
+    batch = plain(data.holdout_dataloader())[0]
     assert batch["view"] == -1 and torch.equal(batch["image"], data.dataset.train.images[batch["index"]])
 
 
@@ -157,8 +165,8 @@ class Recorder(LightningModule):
         self.seen.append((batch["view"], batch["index"].tolist()))
         return self.head(batch["image"].float().mean().view(1, 1)).sum()
 
-    def validation_step(self, batch, _):
-        assert batch["view"] == -1
+    def validation_step(self, batches, _):
+        assert [batch["view"] for batch in batches] == [-1]
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), 1e-3)
@@ -199,7 +207,7 @@ def test_ranks_come_from_the_trainer():
     for part, whole in zip(data.train_dataloader(), single, strict=True):
         half = len(whole["index"]) // 2
         assert torch.equal(part["index"], whole["index"][half:]) and torch.equal(part["image"], whole["image"][half:])
-    assert sum(len(batch["index"]) for batch in data.val_dataloader()) == 10
+    assert sum(len(batch["index"]) for batch in plain(data.val_dataloader())) == 10
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -236,7 +244,7 @@ def test_nothing_to_train_on_or_to_hold_out():
     data = ImageDataModule(
         ImageDataset("random", None, random_table(), numbered_classes(4)), **SETTINGS, augment=Augment("none")
     )
-    assert data.num_train == 0 and len(list(data.val_dataloader())) == 3
+    assert data.num_train == 0 and len(plain(data.val_dataloader())) == 3
     with pytest.raises(UserError, match=r"no training split here: give data\.train="):
         data.train_dataloader()
     with pytest.raises(UserError, match=r"set data\.holdout"):
@@ -247,3 +255,39 @@ def test_large_images_are_brought_to_the_canvas():
     batch = next(iter(data_module(random_table(40, size=20), augment=Augment("none")).train_dataloader()))
     assert batch["image"].shape[-2:] == (12, 12)
     assert np.isfinite(batch["image"].float().mean())
+
+
+def test_each_network_gets_plain_images_in_its_own_framing_and_all_the_same_rows():
+    framings = [Framing((8, 8), 0.875), None, Framing((16, 12), 1.0, "squash", "bilinear")]
+    data = data_module(random_table(40, size=20), framings=framings, holdout=0.25)
+    batches = [batches for batches, _, _ in data.holdout_dataloader()]
+    assert {tuple(batch["image"].shape[-2:]) for batch, *_ in batches} == {(8, 8)}
+    for row_of_batches in batches:
+        for framing, batch in zip(framings, row_of_batches, strict=True):
+            assert torch.equal(batch["index"], row_of_batches[0]["index"])
+            expected = [(framing or Framing((12, 12)))(data.dataset.train.images[row]) for row in batch["index"]]
+            assert torch.equal(batch["image"], torch.stack(expected))
+
+
+def test_a_model_sees_the_same_plain_images_whoever_else_is_in_the_run():
+    framing = Framing((8, 8), 0.875)
+    alone = plain(data_module(framings=[framing]).val_dataloader())
+    together = plain(data_module(framings=[Framing((32, 32)), framing], canvas=24).val_dataloader(), network=1)
+    assert all(torch.equal(a["image"], b["image"]) for a, b in zip(alone, together, strict=True))
+
+
+def test_views_of_the_same_data_share_what_is_in_memory():
+    data = data_module(framings=[None])
+    seen = data.seen_by([None, Framing((8, 8))], 2)
+    assert seen.test_images(None).reader is data.test_images(None).reader
+    assert seen.training_view(0).reader is data.training_view(0).reader
+
+
+def test_plain_images_share_one_budget_of_memory(monkeypatch):
+    bytes_of = {size: 21 * 3 * size**2 for size in (8, 10)}
+    monkeypatch.setattr(datamodule, "MEMORY_BUDGET", sum(bytes_of.values()) - 1)
+    data = data_module()
+    kept = [data.test_images(Framing((size, size))).reader.kept is not None for size in (8, 10)]
+    assert kept == [True, False]
+    (batch,) = list(data.test_images(Framing((10, 10))).batches())[:1]
+    assert torch.equal(batch["image"][0], Framing((10, 10))(data.dataset.val.images[0]))

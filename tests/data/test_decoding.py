@@ -3,10 +3,10 @@ import io
 import numpy as np
 import pytest
 import torch
-from ktlight.data.geometry import decode, resize, to_canvas
 from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
-from torchvision.transforms import v2
+
+from ktlight.data.decoding import decode
 
 from .conftest import encode, random_pixels
 
@@ -42,32 +42,3 @@ def test_decodes_sixteen_bits_to_eight():
 def test_broken_bytes(broken):
     with pytest.raises(RuntimeError):
         decode(broken)
-
-
-@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
-@pytest.mark.parametrize("size", [(8, 8), (31, 45)])
-def test_resizes_as_pillow_does_in_any_memory_layout(size, interpolation):
-    pixels = random_pixels(1, 20, 30)
-    method = Image.Resampling[interpolation.upper()]
-    expected = np.asarray(Image.fromarray(pixels).resize(size[::-1], method)).astype(int)
-    image = torch.from_numpy(pixels).permute(2, 0, 1)
-    resized = resize(image, *size, interpolation)
-    assert abs(resized.permute(1, 2, 0).numpy() - expected).max() <= 1
-    assert torch.equal(resized, resize(image.contiguous(), *size, interpolation))
-
-
-@pytest.mark.parametrize("shape", [(20, 30), (31, 20), (16, 16), (17, 40), (5, 6)])
-def test_canvas_equals_torchvision(shape):
-    image = torch.from_numpy(random_pixels(2, *shape)).permute(2, 0, 1)
-    expected = v2.Compose([v2.Resize(16, v2.InterpolationMode.BICUBIC, antialias=True), v2.CenterCrop(16)])(image)
-    assert torch.equal(to_canvas(image, 16), expected)
-
-
-def test_canvas_of_its_own_size_is_the_image():
-    image = torch.from_numpy(random_pixels(3, 16, 16)).permute(2, 0, 1)
-    assert torch.equal(to_canvas(image, 16), image)
-
-
-def test_floats_pass_through():
-    image = torch.randn(3, 5, 7)
-    assert to_canvas(image, 16) is image

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from lightning.pytorch.utilities import CombinedLoader
 
 from ktlight.data.augment import Augment
 from ktlight.data.device import DeviceReader, fits_on_device
@@ -21,12 +22,12 @@ def assert_same_batches(first, second):
 @pytest.mark.parametrize("networks", [1, 3])
 @pytest.mark.parametrize("kind, flip", [("none", False), ("pad_crop", False), ("pad_crop", True)])
 def test_batches_are_those_of_the_reader(kind, flip, networks):
-    data = data_module(augment=Augment(kind, flip=flip), fraction=0.7, networks=networks)
+    data = data_module(augment=Augment(kind, flip=flip), fraction=0.7, views_at_once=networks)
     loader = data.train_dataloader()
     loader.sampler.set_epoch(2)
     there = DeviceReader(loader.dataset, CPU)
     assert_same_batches(loader, batch_loader(there, loader.sampler, workers=None))
-    plain = data.ordered_training_view(-1).batches()
+    plain = data.training_view(-1).batches()
     assert_same_batches(plain, batch_loader(there, plain.sampler, workers=None))
 
 
@@ -39,19 +40,24 @@ class OnDevice:
         root_device = CPU
 
 
+def only(loader):
+    """The loader of a single network, where there is one for each."""
+    return loader.iterables[0] if isinstance(loader, CombinedLoader) else loader
+
+
 def test_small_splits_go_where_the_trainer_computes(monkeypatch):
     monkeypatch.setattr("ktlight.data.datamodule.fits_on_device", lambda reader, device: device == CPU)
     data, expected = (
-        data_module(workers=None, holdout=0.2, networks=2),
-        data_module(workers=None, holdout=0.2, networks=2),
+        data_module(workers=None, holdout=0.2, views_at_once=2),
+        data_module(workers=None, holdout=0.2, views_at_once=2),
     )
     data.trainer = OnDevice()
     for name in ("train_dataloader", "val_dataloader", "holdout_dataloader"):
-        loader = getattr(data, name)()
+        loader, again, usual = (only(getattr(each, name)()) for each in (data, data, expected))
         assert isinstance(loader.dataset, DeviceReader) and loader.num_workers == 0 and not loader.pin_memory
-        assert loader.dataset is getattr(data, name)().dataset  # one copy, however often it is asked for
-        assert_same_batches(loader, getattr(expected, name)())
-    assert not isinstance(data.ordered_training_view(0).batches().dataset, DeviceReader)  # the store may fill elsewhere
+        assert loader.dataset is again.dataset  # one copy, however often it is asked for
+        assert_same_batches(loader, usual)
+    assert not isinstance(data.training_view(0).batches().dataset, DeviceReader)  # the store may fill elsewhere
     monkeypatch.setattr(OnDevice.strategy, "root_device", torch.device("meta"))  # another trainer, elsewhere
     assert not isinstance(data.train_dataloader().dataset, DeviceReader)
     monkeypatch.setattr(OnDevice.strategy, "root_device", CPU)

@@ -192,7 +192,8 @@ def test_arrow_table_survives_a_worker_that_is_spawned(parquet_file):
 def first_batch(dataset, canvas: int, **settings):
     numbers = {"fraction": 1.0, "views": None, "batch_size": 32, "eval_batch_size": 100, "workers": 0, "seed": 0}
     data = ImageDataModule(dataset, canvas=canvas, augment=Augment("pad_crop", flip=True), **{**numbers, **settings})
-    return next(iter(data.val_dataloader() if dataset.train is None else data.train_dataloader())), data
+    images = data.test_images(None).batches() if dataset.train is None else data.train_dataloader()
+    return next(iter(images)), data
 
 
 def test_shared_cifar10(shared_data):

@@ -131,12 +131,12 @@ def test_heads_have_the_widths_of_their_sources_and_stay_out_of_the_student() ->
     models = networks()
     method = crd(models)
     train(method, [each.frozen_copy() for each in models])
-    assert [head.in_features for head in method.heads] == [5, 5, 7]
+    assert [head.in_features for head in method.heads] == [8, 8, 16]
     assert all(head.out_features == 6 for head in method.heads)
     assert not any("heads" in name for name in models[0].state_dict())
     one = crd(networks())
     train(one, networks(), Fixed(1))
-    assert [head.in_features for head in one.heads] == [5, 7] and one.banks.memory_MNE.shape == (2, 48, 6)
+    assert [head.in_features for head in one.heads] == [8, 16] and one.banks.memory_MNE.shape == (2, 48, 6)
 
 
 def test_training_brings_a_sample_nearer_to_its_teacher_than_others() -> None:

@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def teacher() -> LiveSource:
-    return LiveSource("teacher", featured(1, 7).frozen_copy())
+    return LiveSource("teacher", featured(1, 16).frozen_copy())
 
 
 def test_stored_features_are_the_live_ones(folder: Path) -> None:
@@ -32,7 +32,7 @@ def test_stored_features_are_the_live_ones(folder: Path) -> None:
     logits_only = {path: path.stat().st_ino for path in folder.iterdir()}
     for _ in range(2):  # written, then read
         (stored,) = OutputStore(config()).sources([source], images, epochs=5, features=True)
-        assert isinstance(stored, StoredSource) and stored.num_features == 7
+        assert isinstance(stored, StoredSource) and stored.num_features == 16
         for epoch in range(3):
             loader = images.train_dataloader()
             loader.sampler.set_epoch(epoch)
