@@ -18,8 +18,9 @@ from ktlight.data.arrays import MapDataset, from_torch
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
+from ktlight.models.provenance import Provenance
 from ktlight.report.folder import RunFolder
-from ktlight.stages.pretraining import trained_classifier
+from ktlight.stages.trained import trained_classifier
 from ktlight.tasks.transfer import Transfer
 from ktlight.tasks.transfer import transfer as run
 from ktlight.training.loggers import extra_loggers
@@ -95,7 +96,9 @@ def _classifier(
         return trained_classifier(config, role, spec, dataset, folder)
     name = type(model).__name__
     classes = _count_logits(model, dataset)
-    return Classifier(copy.deepcopy(model), nn.Identity(), name=name, architecture=name, num_classes=classes)
+    classifier = Classifier(copy.deepcopy(model), nn.Identity(), name=name, architecture=name, num_classes=classes)
+    classifier.provenance = Provenance("python", name)
+    return classifier
 
 
 @torch.no_grad()

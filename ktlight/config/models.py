@@ -7,7 +7,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from ktlight.config.model_source import model_node
 from ktlight.errors import UserError
-from ktlight.models.spec import ModelConfig
+from ktlight.models.spec import PREPROCESSING, ModelConfig
+
+OPTIONS = ("checkpoint", *PREPROCESSING, "kwargs")
+"""What can be said of a model beside its name."""
 
 
 def model_config(group: DictConfig) -> ModelConfig:
@@ -43,9 +46,9 @@ def listed_teacher(config: DictConfig, entry: Any) -> ModelConfig:
     options = {"name": entry} if isinstance(entry, str) else entry
     if not isinstance(options, dict) or "name" not in options:
         raise UserError(f"teachers: {entry!r} is neither a model name nor a mapping such as {{name: resnet50}}")
-    if unknown := set(options) - {"name", "checkpoint", "img_size", "kwargs"}:
-        raise UserError(f"teachers: a model has no option '{min(unknown)}': name, checkpoint, img_size, kwargs")
-    shared = {"img_size": config.teacher.img_size, "kwargs": config.teacher.kwargs}
+    if unknown := set(map(str, options)) - {"name", *OPTIONS}:
+        raise UserError(f"teachers: a model has no option '{min(unknown)}': name, {', '.join(OPTIONS)}")
+    shared = {option: config.teacher[option] for option in OPTIONS if option != "checkpoint"}
     return model_config(OmegaConf.merge(model_node(options["name"]), shared, options))  # type: ignore[arg-type]
 
 

@@ -1,6 +1,6 @@
 """Making classifiers: with weights from a checkpoint, the local zoo or the Hub, or new ones for pretraining."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from ktlight.models.checkpoint import (
     read_folder_config,
     read_state_dict,
 )
+from ktlight.models.class_names import class_columns, recorded_names, reorder_classes
 from ktlight.models.classifier import Classifier
-from ktlight.models.hub import HUB_PREFIX, load_from_hub
+from ktlight.models.hub import load_from_hub
 from ktlight.models.network import (
     classifier_layers,
     create,
@@ -25,53 +26,73 @@ from ktlight.models.network import (
     set_input_size,
     training_size,
 )
+from ktlight.models.provenance import Provenance
+from ktlight.models.recipe import HUB_PREFIX
 from ktlight.models.spec import ModelConfig
-from ktlight.models.zoo import TrainingShare, Zoo
+from ktlight.models.zoo import Entry
 
 
-class MissingWeights(UserError):  # noqa: N818  (what is missing, not what failed: the task may go and make them)
-    """No trained weights of a model were found for the data; they are never replaced by random ones."""
+def build_classifier(config: ModelConfig, provenance: Provenance, *, class_names: Sequence[str]) -> Classifier:
+    """Return a trained classifier whose logits are in the order of the data's classes.
 
-
-def build_classifier(
-    config: ModelConfig,
-    *,
-    num_classes: int,
-    dataset_identity: str,
-    share: TrainingShare,
-    zoo: Zoo,
-    hub_labels: bool = False,
-) -> Classifier:
-    """Return a trained classifier: of its checkpoint, else of the local zoo, else of the Hub.
-
-    Its input size is ``config.img_size``, else what the checkpoint records, else timm's default.
+    Its preprocessing is what the user says in ``config``, else what the weights' record says, else timm's default.
 
     Args:
-        config: Which model, and where its weights are.
-        num_classes: Number of classes of the data.
-        dataset_identity: Identity of the data, see :class:`Zoo`.
-        share: Part of the training split in use, see :meth:`Zoo.find`.
-        zoo: Models trained earlier.
-        hub_labels: Whether the data's labels are those of ImageNet-1k in the standard order, as on the Hub.
+        config: Which model; its checkpoint is where the weights are, else the Hub.
+        provenance: What is said of these weights.
+        class_names: Names of the data's classes; where the model's are the same in another order, it is re-ordered.
 
     Raises:
-        MissingWeights: If there are none.
-        UserError: If the weights cannot be read or belong to another model or number of classes.
+        UserError: The weights cannot be read, or belong to another model or to other classes.
     """
-    if config.checkpoint:
-        network = load_network(config, config.checkpoint)
-    elif folder := zoo.find(config, dataset_identity, share):
-        network = _load_entry(config, folder)
-    elif hub_labels and recorded_config(config.architecture).has_weights:
-        network = load_network(config)
-    else:
-        raise MissingWeights(
-            f"There are no trained weights of {config.name} for this data. Give its checkpoint=FILE (safetensors, .pt, "
-            f"a timm folder or hf-hub:ID), or train it first with: task=pretrain student={config.name} and the same "
-            "data options."
+    network: Any = load_network(config, config.checkpoint)
+    if network.num_classes != len(class_names):
+        raise UserError(
+            f"The weights of {config.name} are for {network.num_classes} classes, but the data has {len(class_names)}. "
+            "Give a checkpoint for these classes, or fine-tune this one with task=pretrain."
         )
-    _check_classes(network, config, num_classes)
-    return Classifier.from_network(network, name=config.name, img_size=config.img_size)
+    named = align_classes(network, class_names, config)
+    classifier = Classifier.from_network(network, name=config.name, **config.preprocessing)
+    classifier.provenance = provenance
+    classifier.class_names = tuple(class_names) if named else None
+    return classifier
+
+
+def align_classes(network: Any, class_names: Sequence[str], config: ModelConfig) -> bool:
+    """Put a network's classes into the order of the data's, in place; return whether it names its classes.
+
+    Raises:
+        ForeignClasses: They are others.
+    """
+    from_hub = config.checkpoint is None or config.checkpoint.startswith(HUB_PREFIX)
+    own = recorded_names(network, class_names, from_hub=from_hub)
+    columns = class_columns(own, class_names, config.name)
+    if columns is not None:
+        reorder_classes(network, columns, config.name)
+    return own is not None
+
+
+def provenance_of(config: ModelConfig) -> Provenance:
+    """Return what is known of the weights of a checkpoint that is none of the zoo's, or else of the Hub's."""
+    if config.checkpoint is None or config.checkpoint.startswith(HUB_PREFIX):
+        recorded = recorded_config(config.architecture)
+        location = config.checkpoint or recorded.hf_hub_id or config.architecture
+        return Provenance("hub", location, licence=None if config.checkpoint else recorded.license)
+    return Provenance("checkpoint", config.checkpoint)
+
+
+def entry_provenance(entry: Entry, *, trained_now: bool = False) -> Provenance:
+    """Return what is known of a model of the zoo."""
+    record = entry.record
+    return Provenance(
+        "zoo",
+        entry.name,
+        trained_now=trained_now,
+        epochs=record["epochs"],
+        seed=record["seed"],
+        acc=record["acc"],
+        holdout=record["recipe"]["data"].get("holdout") or None,
+    )
 
 
 def new_classifier(config: ModelConfig, *, num_classes: int, native_size: int) -> Classifier:
@@ -87,7 +108,8 @@ def new_classifier(config: ModelConfig, *, num_classes: int, native_size: int) -
     """
     img_size = config.img_size or training_size(config.architecture, native_size)
     network = create_network(config, num_classes, img_size)
-    return Classifier.from_network(network, name=config.name, img_size=img_size, crop_pct=1.0)
+    options = {"crop_pct": 1.0, **config.preprocessing, "img_size": img_size}
+    return Classifier.from_network(network, name=config.name, **options)
 
 
 def load_network(config: ModelConfig, checkpoint: str | None = None) -> nn.Module:
@@ -115,21 +137,6 @@ def load_network(config: ModelConfig, checkpoint: str | None = None) -> nn.Modul
     if config.img_size is not None:
         set_input_size(network, config.img_size)
     return network  # type: ignore[no-any-return]
-
-
-def _load_entry(config: ModelConfig, folder: Path) -> nn.Module:
-    try:
-        return load_network(config, str(folder))
-    except UserError as error:
-        raise UserError(f"{error} It was trained here earlier: delete {folder} to have it trained anew.") from error
-
-
-def _check_classes(network: nn.Module, config: ModelConfig, num_classes: int) -> None:
-    if network.num_classes != num_classes:
-        raise UserError(
-            f"The weights of {config.name} are for {network.num_classes} classes, but the data has {num_classes}. "
-            "Give a checkpoint for these classes, or fine-tune this one with task=pretrain."
-        )
 
 
 def _check_architecture(config: ModelConfig, found: str, checkpoint: str) -> None:

@@ -61,17 +61,27 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: If the file is missing, truncated, of an unknown kind, holds code, or holds no weights.
     """
-    if path.is_dir():
-        files = [path / name for name in WEIGHT_FILES if (path / name).is_file()]
-        if not files:
-            raise UserError(f"{path} holds neither {' nor '.join(WEIGHT_FILES)}.")
-        path = files[0]
+    path = weights_file(path)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
     if isinstance(content, Mapping):
         content = next((content[key] for key in NESTED_KEYS if isinstance(content.get(key), Mapping)), content)
     if not (isinstance(content, Mapping) and content and all(isinstance(value, Tensor) for value in content.values())):
         raise UserError(f"{path} does not hold a state dict (names and tensors); save network.state_dict().")
     return {_bare(name): value for name, value in content.items()}
+
+
+def weights_file(path: Path) -> Path:
+    """Return the file that holds the weights of a checkpoint: the path itself, or the file in a timm folder.
+
+    Raises:
+        UserError: The folder has none.
+    """
+    if not path.is_dir():
+        return path
+    files = [path / name for name in WEIGHT_FILES if (path / name).is_file()]
+    if not files:
+        raise UserError(f"{path} holds neither {' nor '.join(WEIGHT_FILES)}.")
+    return files[0]
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from ktlight.functional.geometry import Framing
 from ktlight.models.features import FeatureTap
 from ktlight.models.network import check_input_size
 from ktlight.models.preprocess import Preprocess
+from ktlight.models.provenance import Provenance
 
 
 class Classifier(nn.Module):
@@ -23,7 +24,15 @@ class Classifier(nn.Module):
         name: What the user calls it.
         architecture: timm's name without a tag, or the name of the user's own class.
         num_classes: Number of logits, C.
+
+    Attributes:
+        class_names: In the order of the logits; None where the source of the weights names no classes.
+        provenance: Where the weights came from; None where nothing was said of that.
+        frozen: Whether it never changes.
     """
+
+    class_names: tuple[str, ...] | None = None
+    provenance: Provenance | None = None
 
     def __init__(
         self, network: nn.Module, preprocess: nn.Module, *, name: str, architecture: str, num_classes: int
@@ -35,22 +44,26 @@ class Classifier(nn.Module):
         self.architecture = architecture
         self.num_classes = num_classes
         self.frozen = False
+        self._hash: str | None = None
 
     @classmethod
-    def from_network(
-        cls, network: nn.Module, *, name: str, img_size: int | None = None, crop_pct: float | None = None
-    ) -> Self:
-        """Wrap a network made by timm, with the preprocessing recorded in it; see :meth:`Preprocess.from_network`.
+    def from_network(cls, network: nn.Module, *, name: str, **overrides: Any) -> Self:
+        """Wrap a network made by timm, with the preprocessing recorded in it.
+
+        Args:
+            network: Made by timm.
+            name: What the user calls it.
+            overrides: What is to hold in place of the record; see :meth:`Preprocess.from_network`.
 
         Raises:
             UserError: If the network takes no images of ``img_size`` pixels.
         """
         recorded: Any = network  # timm adds attributes that nn.Module does not declare
-        if img_size is not None:
-            check_input_size(network, name, img_size)
+        if overrides.get("img_size") is not None:
+            check_input_size(network, name, overrides["img_size"])
         return cls(
             network,
-            Preprocess.from_network(network, img_size, crop_pct),
+            Preprocess.from_network(network, **overrides),
             name=name,
             architecture=recorded.pretrained_cfg["architecture"],
             num_classes=recorded.num_classes,
@@ -106,9 +119,20 @@ class Classifier(nn.Module):
         return self.eval().requires_grad_(False)
 
     def weights_hash(self) -> str:
-        """Return the SHA-256 of the network's state dict: names, types, shapes and values, in the order of names."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.network.state_dict().items()):
-            digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        """Return the SHA-256 of the network's state dict: names, types, shapes and values, in the order of names.
+
+        That of a frozen classifier is computed once.
+        """
+        if not self.frozen:
+            return _state_hash(self.network)
+        if self._hash is None:
+            self._hash = _state_hash(self.network)
+        return self._hash
+
+
+def _state_hash(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for key, value in sorted(network.state_dict().items()):
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -7,9 +7,9 @@ from torch import nn
 from ktlight.errors import UserError
 from ktlight.models.checkpoint import WEIGHT_FILES
 from ktlight.models.network import recorded_config
+from ktlight.models.recipe import HUB_PREFIX
 from ktlight.models.spec import ModelConfig
 
-HUB_PREFIX = "hf-hub:"
 PATIENCE = 10  # seconds to wait for the Hub's first answer
 
 

@@ -56,17 +56,14 @@ class Preprocess(nn.Module):
         self.register_buffer("channel_std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     @classmethod
-    def from_network(
-        cls, network: nn.Module, img_size: int | None = None, crop_pct: float | None = None
-    ) -> "Preprocess":
+    def from_network(cls, network: nn.Module, **overrides: Any) -> "Preprocess":
         """Return the preprocessing that timm records for ``network``.
 
         Args:
             network: A network made by timm.
-            img_size: Side of the square input; None takes the recorded size.
-            crop_pct: Takes the place of the recorded share; 1 for a network that learns here from whole images.
+            overrides: What is to hold in place of the record; see `ktlight.models.spec.ModelConfig.preprocessing`.
         """
-        config = resolve_input_data_config(network, args={"img_size": img_size, "crop_pct": crop_pct})
+        config = resolve_input_data_config(network, args=overrides)
         _, height, width = config["input_size"]
         return cls(
             (height, width), config["crop_pct"], config["interpolation"], config["mean"], config["std"],

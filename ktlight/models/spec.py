@@ -3,23 +3,72 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from ktlight.errors import UserError
+
+PREPROCESSING = ("img_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
+
 
 @dataclass
 class ModelConfig:
     """One model of a run.
 
+    The options of the preprocessing are null where the checkpoint's own record, or else timm's, holds.
+
     Attributes:
         name: What the user called it: an alias (``vit_b``) or a timm name. It appears in tables and folders.
         architecture: timm's name, optionally with the tag of the Hub weights (``resnet50.a1_in1k``);
             see :func:`ktlight.models.names.resolve`.
-        checkpoint: Weights to start from: a safetensors file, a weights-only ``.pt`` or ``.pth`` file, a timm folder
-            or ``hf-hub:organisation/name``. None looks in the local zoo, then on the Hub.
-        img_size: Side of the square input in pixels. None takes what the checkpoint records.
+        checkpoint: Weights to start from: a safetensors file, a weights-only ``.pt`` or ``.pth`` file, a timm folder,
+            ``hf-hub:organisation/name`` or ``zoo:name``. None looks in the local zoo, then on the Hub.
+        img_size: Side of the square input in pixels.
+        crop_pct: Share of the resized image's side that the crop keeps.
+        crop_mode: ``center``, ``squash`` or ``border``.
+        interpolation: ``nearest``, ``bilinear`` or ``bicubic``.
+        mean: Mean of the channels for pixels in [0, 1]: one number for all, or three.
+        std: Standard deviation of the channels, likewise.
         kwargs: Further arguments of the architecture's constructor.
+
+    Raises:
+        UserError: A number of the preprocessing is out of its range.
     """
 
     name: str
     architecture: str
     checkpoint: str | None = None
     img_size: int | None = None
+    crop_pct: float | None = None
+    crop_mode: str | None = None
+    interpolation: str | None = None
+    mean: Any = None
+    std: Any = None
     kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._require("img_size", "a whole number of pixels, at least 1", self.img_size is None or self.img_size >= 1)
+        self._require("crop_pct", "above 0, at most 1", self.crop_pct is None or 0 < self.crop_pct <= 1)
+        self._require("mean", "a number or three", self.mean is None or _is_channels(self.mean))
+        self._require(
+            "std",
+            "a number or three, above 0",
+            self.std is None or (_is_channels(self.std) and min(_three(self.std)) > 0),
+        )
+
+    def _require(self, option: str, wanted: str, holds: bool) -> None:
+        if not holds:
+            raise UserError(f"{self.name}: {option}={getattr(self, option)} must be {wanted}")
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What the user says of the preprocessing; what is left out is as recorded with the weights."""
+        given = {option: getattr(self, option) for option in PREPROCESSING}
+        channels = {option: _three(given[option]) for option in ("mean", "std") if given[option] is not None}
+        return {option: value for option, value in (given | channels).items() if value is not None}
+
+
+def _three(value: Any) -> tuple[float, ...]:
+    return tuple(map(float, value)) if isinstance(value, list | tuple) else (float(value),) * 3
+
+
+def _is_channels(value: Any) -> bool:
+    values = value if isinstance(value, list | tuple) else [value] * 3
+    return len(values) == 3 and all(isinstance(each, int | float) and not isinstance(each, bool) for each in values)

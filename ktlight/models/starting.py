@@ -1,23 +1,25 @@
 """The classifier that pretraining starts from: random weights, or trained ones with a new head."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from ktlight.errors import UserError
-from ktlight.models.build import load_network, new_classifier
+from ktlight.models.build import align_classes, load_network, new_classifier
+from ktlight.models.class_names import ForeignClasses
 from ktlight.models.classifier import Classifier
 from ktlight.models.network import classifier_layers
 from ktlight.models.spec import ModelConfig
 
 
 def starting_classifier(
-    config: ModelConfig, *, init: Literal["scratch", "hub"], num_classes: int, native_size: int
+    config: ModelConfig, *, init: Literal["scratch", "hub"], class_names: Sequence[str], native_size: int
 ) -> Classifier:
-    """Return what is to be trained on a data set with ``num_classes`` classes.
+    """Return what is to be trained on a data set.
 
     Args:
         config: Which model; its checkpoint, if it has one, is what training starts from, whatever ``init`` says.
         init: ``scratch`` for random weights, ``hub`` for the Hub's pretrained ones.
-        num_classes: Classes of the data; where the trained weights are for another number, the head is a new one.
+        class_names: Names of the data's classes; where the trained weights are for others, the head is a new one.
         native_size: Short side of the images in pixels, the input size of a model trained from scratch.
 
     Raises:
@@ -26,11 +28,16 @@ def starting_classifier(
     if init not in ("scratch", "hub"):
         raise UserError(f"unknown pretrain.init '{init}': choose scratch or hub, or give student.checkpoint=")
     if config.checkpoint is None and init == "scratch":
-        return new_classifier(config, num_classes=num_classes, native_size=native_size)
+        return new_classifier(config, num_classes=len(class_names), native_size=native_size)
     network: Any = load_network(config, config.checkpoint)
-    if network.num_classes != num_classes:
-        network.reset_classifier(num_classes)
-    return Classifier.from_network(network, name=config.name, img_size=config.img_size)
+    if network.num_classes != len(class_names):
+        network.reset_classifier(len(class_names))
+    else:
+        try:
+            align_classes(network, class_names, config)
+        except ForeignClasses:
+            network.reset_classifier(len(class_names))
+    return Classifier.from_network(network, name=config.name, **config.preprocessing)
 
 
 def head_parameters(classifier: Classifier) -> set[str]:

@@ -1,16 +1,31 @@
-"""The local zoo: models trained earlier, kept for the next run on the same data."""
+"""The local zoo: models trained earlier, each known by its recipe, kept for every later run that needs the same one."""
 
-import hashlib
 import json
+import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from ktlight.errors import UserError, nearest
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
-from ktlight.models.spec import ModelConfig
+from ktlight.models.provenance import trained_for
+from ktlight.models.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+ZOO_PREFIX = "zoo:"
+RECORD = "training_record.json"
+NAMES = "names.json"
+NAME = re.compile(r"[\w.-]+")
 
 
 def cache_directory() -> Path:
@@ -19,26 +34,38 @@ def cache_directory() -> Path:
 
 
 @dataclass(frozen=True)
-class TrainingShare:
-    """Which part of a training split a model learned from.
+class Entry:
+    """A trained model of the zoo.
 
     Attributes:
-        fraction: Stratified share of the split in use.
-        holdout: Share of that kept apart.
+        folder: Where it lies, as timm loads it.
+        given: What the user called it when training it on purpose.
+        record: How it was made, and its accuracy on the validation split.
     """
 
-    fraction: float = 1.0
-    holdout: float = 0.0
+    folder: Path
+    given: tuple[str, ...]
+    record: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Its name in the zoo: a given one, else architecture and digest."""
+        return self.given[0] if self.given else self.folder.name
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
 
     def __str__(self) -> str:
-        return f"fraction-{float(self.fraction)}" + (f"-holdout-{float(self.holdout)}" if self.holdout else "")
+        facts = trained_for(*(self.record[key] for key in ("epochs", "seed", "acc")))
+        return f"{ZOO_PREFIX}{self.name} ({facts})"
 
 
 class Zoo:
-    """Folders of trained models, one for each model, data set and share of its training split.
+    """Folders of trained models, one for each recipe, below one folder for each data set.
 
-    A model is its architecture, input size and constructor arguments: the same network at another input size, or with
-    another patch size, is another entry. The data set is known by its content, not by its name.
+    An entry is whole or absent, and never replaced: it comes by a rename, and another recipe is another entry.
 
     Args:
         root: Folder of all entries; by default ``zoo`` in the cache folder.
@@ -47,33 +74,133 @@ class Zoo:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or cache_directory() / "zoo"
 
-    def folder(self, config: ModelConfig, dataset_identity: str, share: TrainingShare) -> Path:
-        """Return where the model trained on ``share`` of the data belongs, whether it is there or not."""
-        key = json.dumps([config.architecture, config.img_size, config.kwargs], sort_keys=True)
-        digest = hashlib.sha256(key.encode()).hexdigest()[:8]
-        return self.root / dataset_identity / f"{config.architecture}-{digest}" / str(share)
+    def folder(self, recipe: Recipe) -> Path:
+        """Return where the model of a recipe belongs, whether it is there or not."""
+        return self.root / recipe.data_identity / recipe.name
 
-    def find(self, config: ModelConfig, dataset_identity: str, share: TrainingShare) -> Path | None:
-        """Return the folder of a model trained on the whole split, else on exactly ``share``, else None.
+    def find(self, recipe: Recipe) -> Entry | None:
+        """Return the model that was trained by exactly this recipe, if it is there."""
+        return self._entry(self.folder(recipe))
 
-        Where images are held out, only the model trained without them serves. A model trained on any other share never
-        does: it may have been trained on samples that this run holds back, or on fewer than it claims.
+    def entries(self, data_identity: str | None = None) -> list[Entry]:
+        """Return the models trained on one data set, or all, by architecture."""
+        folders = sorted(self.root.glob(f"{data_identity or '*'}/[!.]*"))
+        return [entry for folder in folders if (entry := self._entry(folder))]
+
+    def of_architecture(self, architecture: str, data_identity: str) -> list[Entry]:
+        """Return the models of one architecture, whatever its tag, that were trained on one data set."""
+        base = architecture.partition(".")[0]
+        entries = self.entries(data_identity)
+        return [entry for entry in entries if entry.record["architecture"].partition(".")[0] == base]
+
+    def named(self, name: str, data_identity: str | None = None) -> Entry:
+        """Return the model of a name, given or made: of this data set if there is one, else of any other.
+
+        Raises:
+            UserError: There is none, or several of other data sets.
         """
-        shares = [share] if share.holdout else [TrainingShare(), share]
-        entries = [self.folder(config, dataset_identity, share) for share in shares]
-        return next((entry for entry in entries if (entry / "config.json").is_file()), None)
+        everywhere = self.entries()
+        found = [entry for entry in everywhere if name in (*entry.given, entry.folder.name)]
+        here = [entry for entry in found if entry.folder.parent.name == data_identity]
+        if len(here or found) == 1:
+            return (here or found)[0]
+        if found:
+            raise UserError(
+                f"models of {len(found)} data sets are called {name} in the zoo: say which of "
+                f"{', '.join(ZOO_PREFIX + entry.folder.name for entry in found)}"
+            )
+        hint = nearest(name, [each for entry in everywhere for each in (*entry.given, entry.folder.name)])
+        raise UserError(f"the zoo has no model {name}.{hint} `python run.py task=zoo` lists the models of a data set.")
+
+    @contextmanager
+    def lock(self, recipe: Recipe) -> Iterator[None]:
+        """Hold the one right to make the model of a recipe; it ends with the process."""
+        folder = self.folder(recipe)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            logger.info("Another process trains %s for this data: waiting for it", recipe.architecture)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def save(
-        self,
-        classifier: Classifier,
-        config: ModelConfig,
-        dataset_identity: str,
-        share: TrainingShare,
-        *,
-        record: Mapping[str, Any],
-        class_names: Sequence[str] = (),
-    ) -> Path:
-        """Keep a trained classifier in place of an earlier one and return its folder; see :func:`export_classifier`."""
-        folder = self.folder(config, dataset_identity, share)
-        export_classifier(classifier, folder, record=record, class_names=class_names)
-        return folder
+        self, classifier: Classifier, recipe: Recipe, *, record: Mapping[str, Any], class_names: Sequence[str] = ()
+    ) -> Entry:
+        """Keep a trained classifier; where another process was faster, its model of the same recipe stays.
+
+        Args:
+            classifier: The trained model.
+            recipe: How it was trained.
+            record: ``epochs``, ``seed``, ``acc`` and whatever else is to be known of it.
+            class_names: Names of the classes in the order of the logits.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        folder = self.folder(recipe)
+        if not self._entry(folder):
+            facts = {**record, "architecture": recipe.architecture, "recipe": asdict(recipe)}
+            export_classifier(classifier, folder, record=facts, class_names=class_names)
+        entry = self._entry(folder)
+        assert entry is not None
+        return entry
+
+    def check_name(self, name: str, recipe: Recipe) -> None:
+        """Raise `UserError` unless the model of a recipe can be given a name."""
+        if not NAME.fullmatch(name):
+            raise UserError(f"pretrain.name={name}: a name consists of letters, digits, dots, dashes and underscores")
+        data = self.folder(recipe).parent
+        if self._names(data).get(name, recipe.name) != recipe.name:
+            raise UserError(
+                f"pretrain.name={name} is taken by {self.named(name, data.name)}: choose another name, or remove that "
+                f"model: python run.py task=zoo zoo.action=remove zoo.name={name}"
+            )
+
+    def give_name(self, recipe: Recipe, name: str) -> Entry:
+        """Give the model of a recipe a name of the user's choice, one that no other model of the data set has.
+
+        Raises:
+            UserError: Another model has it, or it is no name.
+        """
+        data = self.folder(recipe).parent
+        with FileLock(data / f".{NAMES}.lock"):
+            self.check_name(name, recipe)
+            self._write_names(data, self._names(data) | {name: recipe.name})
+        return self.named(name, data.name)
+
+    def remove(self, entry: Entry) -> None:
+        """Delete a model and its given names; who has just opened it keeps what was opened."""
+        data = entry.folder.parent
+        with FileLock(data / f".{NAMES}.lock"):
+            names = {name: folder for name, folder in self._names(data).items() if folder != entry.folder.name}
+            self._write_names(data, names)
+        doomed = entry.folder.with_name(f".{entry.folder.name}-{uuid.uuid4().hex[:8]}")
+        entry.folder.rename(doomed)
+        shutil.rmtree(doomed)
+
+    def _entry(self, folder: Path) -> Entry | None:
+        try:
+            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{folder / RECORD} cannot be read ({error}): delete {folder}") from error
+        names = self._names(folder.parent)
+        return Entry(folder, tuple(sorted(name for name, own in names.items() if own == folder.name)), record)
+
+    def _names(self, data: Path) -> dict[str, str]:
+        try:
+            names: dict[str, str] = json.loads((data / NAMES).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return names
+
+    def _write_names(self, data: Path, names: Mapping[str, str]) -> None:
+        temporary = data / f".{NAMES}-{uuid.uuid4().hex[:8]}"
+        temporary.write_text(json.dumps(names, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.replace(data / NAMES)

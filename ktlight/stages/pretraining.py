@@ -1,9 +1,12 @@
-"""Trained models: found in a checkpoint, the zoo or on the Hub, or trained on the labels first."""
+"""Pretraining: a model learns the labels, and the zoo keeps it under its recipe."""
 
-import logging
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+import timm
+import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
@@ -13,71 +16,77 @@ from ktlight.answers.stored import OutputStore
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.methods.supervised import Supervised
-from ktlight.models.build import MissingWeights, build_classifier
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
+from ktlight.models.provenance import model_facts
+from ktlight.models.recipe import Recipe, initial_weights, make_recipe
 from ktlight.models.spec import ModelConfig
 from ktlight.models.starting import head_parameters, starting_classifier
-from ktlight.models.zoo import TrainingShare, Zoo
-from ktlight.report.files import check_writable
+from ktlight.models.zoo import Zoo
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import accuracy
 from ktlight.restraints.interpolation import WeightInterpolation
 from ktlight.training.assemble import data_module, optimization, seed
 from ktlight.training.processes import is_first_process, wait_for_all
 from ktlight.training.record import record_start
-from ktlight.training.trainer import fit
+from ktlight.training.trainer import build_trainer, fit
 
-logger = logging.getLogger(__name__)
+OF_DATA = ("batch_size", "views", "augment")
+OF_TRAINER = ("accumulate_grad_batches", "gradient_clip_val")
+NOT_OF_THE_RECIPE = ("name", "init")  # where training starts from is said by the recipe's start
 
 
-def trained_classifier(
-    config: DictConfig, role: str, model: ModelConfig, dataset: ImageDataset, folder: RunFolder
-) -> Classifier:
-    """Return the trained model of a role (``student``, ``teacher``), pretraining it first where that is agreed.
+def on_the_spot(config: DictConfig) -> DictConfig:
+    """Return the config by which a run trains a model that it misses: the group ``pretrain``, in one process, eagerly.
 
-    Weights are never silently random. They come from the role's checkpoint, else from the local zoo, else from the Hub
-    where its labels are the data's; else, for a training set of at most ``data.pretrain.max_images`` images, the model
-    is trained on the spot, which is announced, and kept for next time.
-
-    Raises:
-        MissingWeights: There are none, and the data set is too large to train on it unasked.
+    So the models of a run do not depend on how many devices its transfer takes.
     """
-    zoo = Zoo()
+    alone = copy.deepcopy(config)
+    alone.trainer.update(
+        {"max_epochs": config.pretrain.epochs, "devices": 1, "num_nodes": 1, "strategy": "auto", "compile": None}
+    )
+    return alone
 
-    def build() -> Classifier:
-        return build_classifier(
-            model,
-            num_classes=dataset.num_classes,
-            dataset_identity=dataset.identity,
-            share=training_share(config),
-            zoo=zoo,
-            hub_labels=config.data.hub_labels,
-        )
 
-    try:
-        return build()
-    except MissingWeights:
-        images = (
-            round(len(dataset.train.labels) * config.data.fraction * (1 - config.data.holdout)) if dataset.train else 0
-        )
-        if not 0 < images <= config.data.pretrain.max_images:
-            raise
-        logger.info(
-            "No trained weights of %s for this data yet: training it once on %d images (%s epochs) for the zoo in %s",
-            model.name, images, config.pretrain.epochs, zoo.root,
-        )  # fmt: skip
-        own_folder = RunFolder(folder.path / f"pretrain-{role}")
-        pretrain(config, model, dataset, own_folder, config.pretrain.epochs, validate=False)
-        return build()
+def pretraining_config(config: DictConfig) -> DictConfig:
+    """Return the config with what the group ``pretrain`` says of seed, data and trainer in their place."""
+    options = config.pretrain
+    own = copy.deepcopy(config)
+    own.seed = options.seed
+    for group, keys in (("data", OF_DATA), ("trainer", OF_TRAINER)):
+        for key in keys:
+            value = options[key]
+            own[group][key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    return own
+
+
+def pretraining_recipe(config: DictConfig, model: ModelConfig, dataset: ImageDataset) -> Recipe:
+    """Return everything that the weights of a model pretrained by ``config`` are a function of."""
+    options: Any = OmegaConf.to_container(config.pretrain, resolve=True)
+    trainer = build_trainer(pretraining_config(config).trainer)
+    training = {
+        **{key: value for key, value in options.items() if key not in NOT_OF_THE_RECIPE},
+        "epochs": config.trainer.max_epochs,
+        "device": trainer.strategy.root_device.type,
+        "processes": trainer.world_size,
+        "precision": trainer.precision,
+        **{key: config.trainer[key] for key in ("channels_last", "compile", "deterministic")},
+    }
+    return make_recipe(
+        model,
+        identity=dataset.identity,
+        data={key: config.data[key] for key in ("fraction", "holdout", "canvas")},
+        training=training,
+        start=initial_weights(model, options["init"]),
+    )
 
 
 def pretrain(
     config: DictConfig,
+    recipe: Recipe,
     model: ModelConfig,
     dataset: ImageDataset,
     folder: RunFolder,
-    epochs: int,
     *,
     validate: bool = True,
     loggers: Sequence[Logger] = (),
@@ -86,69 +95,104 @@ def pretrain(
 
     Args:
         config: The composed config.
+        recipe: The same, as the zoo knows it; see `pretraining_recipe`.
         model: Which model.
         dataset: What it learns from and is measured on.
         folder: Where its run goes.
-        epochs: How long.
         validate: Whether its accuracy is followed while it learns.
         loggers: Further loggers beside the curves.
     """
     options = config.pretrain
-    if options.part not in ("all", "head"):
-        raise UserError(f"unknown pretrain.part '{options.part}': choose all or head")
-    if options.part == "head" and options.init == "scratch" and model.checkpoint is None:
-        raise UserError(
-            "pretrain.part=head on random features teaches nothing: give student.checkpoint= or pretrain.init=hub"
-        )
-    check_writable(Zoo().root, "the environment variable KTLIGHT_CACHE")
-    seed(config)  # whatever was done before: the same model comes out on the spot, by itself and when resumed
+    check_start(options, model)
+    own = pretraining_config(config)
+    seed(own)  # whatever was done before: the same model comes out on the spot, by itself and when resumed
     classifier = starting_classifier(
-        model, init=options.init, num_classes=dataset.num_classes, native_size=dataset.native_size
+        model, init=options.init, class_names=dataset.class_names, native_size=dataset.native_size
     )
     if options.part == "head":
         head = head_parameters(classifier)
         for name, parameter in classifier.network.named_parameters():
             parameter.requires_grad_(name in head)
-    data = data_module(config, dataset).seen_by([classifier.framing])
+    data = data_module(own, dataset).seen_by([classifier.framing])
     record_start(config, folder, dataset, {"start": classifier})
     method = Supervised([classifier], optimization(options.optim, classifier), options.label_smoothing)
     fit(
-        config.trainer, method, data, folder,
-        max_epochs=epochs,
+        own.trainer, method, data, folder,
+        max_epochs=own.trainer.max_epochs,
         resume=config.resume,
         validate=validate,
         callbacks=moving_average(options.ema_decay),
         loggers=loggers,
     )  # fmt: skip
-    measured = answers({"student": classifier}, data, OutputStore(config))
-    results = {
-        "task": "pretrain",
-        "student": model.name,
-        "data": config.data.name,
-        "seed": config.seed,
-        "epochs": epochs,
-        "num_train": data.num_train,
-        "num_eval": data.num_eval,
-        "acc": accuracy(measured.prediction["student"], measured.label),
-        "weights": classifier.weights_hash(),
-    }
+    record = {"epochs": own.trainer.max_epochs, "num_train": data.num_train}
+    results = measure(own, model, classifier, dataset, folder, record)
+    acc = results["acc"] if config.data.evaluate_on == "val" else validation_accuracy(own, classifier, dataset)
     if is_first_process():
-        record = {**results, "pretrain": OmegaConf.to_container(options, resolve=True)}
-        folder.write_predictions(
-            {"index": measured.index, "label": measured.label, "student": measured.prediction["student"]}
-        )
-        export_classifier(classifier, folder.path / "student", record=record, class_names=dataset.class_names)
         Zoo().save(
-            classifier, model, dataset.identity, training_share(config), record=record, class_names=dataset.class_names
+            classifier, recipe, record=zoo_record(results, classifier, dataset, acc), class_names=dataset.class_names
         )
         folder.write_results(results)
     wait_for_all()
     return results
 
 
-def training_share(config: DictConfig) -> TrainingShare:
-    """Return which part of the training split the models of a run learn from."""
-    return TrainingShare(config.data.fraction, config.data.holdout)
+def measure(
+    config: DictConfig,
+    model: ModelConfig,
+    classifier: Classifier,
+    dataset: ImageDataset,
+    folder: RunFolder,
+    record: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Measure a pretrained model, leave its predictions and the model itself in the folder, and return its results."""
+    data = data_module(config, dataset)
+    measured = answers({"student": classifier}, data, OutputStore(config))
+    prediction = measured.prediction["student"]
+    results = {
+        "task": "pretrain",
+        "student": model.name,
+        "data": config.data.name,
+        "seed": config.seed,
+        **record,
+        "num_eval": data.num_eval,
+        "acc": accuracy(prediction, measured.label),
+        "weights": classifier.weights_hash(),
+    }
+    if is_first_process():
+        folder.write_predictions({"index": measured.index, "label": measured.label, "student": prediction})
+        export_classifier(classifier, folder.path / "student", record=results, class_names=dataset.class_names)
+    return results
+
+
+def zoo_record(results: Mapping[str, Any], classifier: Classifier, dataset: ImageDataset, acc: float) -> dict[str, Any]:
+    """Return what the zoo keeps of a model beside its weights; its accuracy is always that on the validation split."""
+    kept = ("student", "data", "seed", "epochs", "num_train")
+    return {
+        **{key: results[key] for key in kept},
+        "num_eval": len(dataset.val),
+        "acc": acc,
+        "parameters": model_facts(classifier)["parameters"],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "software": {"torch": torch.__version__, "timm": timm.__version__},
+    }
+
+
+def validation_accuracy(config: DictConfig, classifier: Classifier, dataset: ImageDataset) -> float:
+    """Return the accuracy on the validation split, whatever the run itself is measured on."""
+    config = copy.deepcopy(config)
+    config.data.evaluate_on = "val"
+    measured = answers({"student": classifier}, data_module(config, dataset), OutputStore(config))
+    return accuracy(measured.prediction["student"], measured.label)
+
+
+def check_start(options: DictConfig, model: ModelConfig) -> None:
+    """Raise `UserError` where what is to learn would learn nothing."""
+    if options.part not in ("all", "head"):
+        raise UserError(f"unknown pretrain.part '{options.part}': choose all or head")
+    if options.part == "head" and options.init == "scratch" and model.checkpoint is None:
+        raise UserError(
+            "pretrain.part=head on random features teaches nothing: give student.checkpoint= or pretrain.init=hub"
+        )
 
 
 def moving_average(decay: float | None) -> list[Callback]:

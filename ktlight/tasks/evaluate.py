@@ -10,7 +10,7 @@ from ktlight.config.models import model_config
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import accuracy
 from ktlight.report.table import print_evaluate
-from ktlight.stages.pretraining import trained_classifier
+from ktlight.stages.trained import trained_classifier
 from ktlight.training.assemble import check_classes, data_module, load_dataset
 from ktlight.training.processes import is_first_process, wait_for_all
 from ktlight.training.record import open_folder, record_start

@@ -13,7 +13,7 @@ from ktlight.errors import UserError
 from ktlight.models.zoo import cache_directory
 from ktlight.report.folder import RunFolder
 from ktlight.report.store import print_entries
-from ktlight.stages.pretraining import trained_classifier
+from ktlight.stages.trained import trained_classifier
 from ktlight.store.store import LogitStore
 from ktlight.store.upkeep import describe, problems, sweep
 from ktlight.training.assemble import data_module, load_dataset

@@ -22,9 +22,9 @@ from ktlight.report.results import more_confident, stage_figures, transfer_figur
 from ktlight.report.table import print_transfer, print_transfer_line
 from ktlight.stages.checks import ENSEMBLES, check_holdout, check_method
 from ktlight.stages.guard import guard_student
-from ktlight.stages.pretraining import trained_classifier
 from ktlight.stages.schedule import SCHEDULES, Outcome
 from ktlight.stages.stage import Setting
+from ktlight.stages.trained import trained_classifier
 from ktlight.training.assemble import check_classes, data_module, load_dataset
 from ktlight.training.length import transfer_epochs
 from ktlight.training.loggers import extra_loggers, log_results

@@ -1,0 +1,97 @@
+"""The names of a model's classes beside those of the data: the same, in another order, or others."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
+from torch import nn
+
+from ktlight.errors import UserError
+from ktlight.models.features import classifier_layers
+
+SYNSET = re.compile(r"n\d{8}")
+SHOWN = 3
+
+
+class ForeignClasses(UserError):  # noqa: N818  (says what the classes are)
+    """A model's classes are not those of the data."""
+
+
+def are_names(names: Sequence[str] | None) -> bool:
+    """Return whether classes have names of their own, and not just their numbers."""
+    return bool(names) and list(names or ()) != [str(number) for number in range(len(names or ()))]
+
+
+def recorded_names(network: Any, data_names: Sequence[str], *, from_hub: bool) -> tuple[str, ...] | None:
+    """Return the class names that the record of a network's weights holds; None where it has none.
+
+    The record of timm's ImageNet-1k weights does not list the names: they are the WordNet ids in order, or timm's
+    descriptions where the data are named by these.
+
+    Args:
+        network: A network of timm, with the record of its weights.
+        data_names: Names of the data's classes.
+        from_hub: Whether the weights are those that timm records; a file of weights alone may be for anything.
+    """
+    recorded = network.pretrained_cfg.get("label_names")
+    if recorded:
+        return tuple(map(str, recorded)) if are_names(recorded) else None
+    if not from_hub or infer_imagenet_subset(network) != "imagenet-1k":
+        return None
+    imagenet: Any = ImageNetInfo("imagenet-1k")
+    if all(SYNSET.fullmatch(name) for name in data_names):
+        return tuple(imagenet.label_names())
+    descriptions = tuple(imagenet.label_descriptions())
+    return descriptions if set(descriptions) == set(data_names) else None
+
+
+def class_columns(own: Sequence[str] | None, data_names: Sequence[str], model: str) -> list[int] | None:
+    """Return which of a model's classes is each class of the data; None where the order is the same or not known.
+
+    >>> class_columns(["cat", "dog", "owl"], ["owl", "cat", "dog"], "teacher")
+    [2, 0, 1]
+
+    Args:
+        own: Names of the model's classes, as many as the data's.
+        data_names: Names of the data's classes.
+        model: For the message.
+
+    Raises:
+        ForeignClasses: They are different classes.
+    """
+    own = list(own or ())
+    if not are_names(own) or not are_names(data_names) or own == list(data_names):
+        return None
+    if len(set(own)) == len(own) and set(own) == set(data_names):
+        return [own.index(name) for name in data_names]
+    differing = [
+        f"{number}: {mine} / {yours}"
+        for number, (mine, yours) in enumerate(zip(own, data_names, strict=False))
+        if mine != yours
+    ]
+    more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+    raise ForeignClasses(
+        f"the classes of {model} are not those of the data (class: model / data): {', '.join(differing[:SHOWN])}{more}"
+        ". Give a model for these classes, fine-tune it with task=pretrain, or name the data's classes with "
+        "data.class_names=."
+    )
+
+
+@torch.no_grad()
+def reorder_classes(network: nn.Module, columns: Sequence[int], model: str) -> None:
+    """Put the classes of a network into another order, in place: logit ``i`` becomes what logit ``columns[i]`` was.
+
+    Raises:
+        UserError: The network has no layer of its own for the logits.
+    """
+    layers = classifier_layers(network)
+    tensors = [parameter for layer in layers for parameter in layer.parameters()]
+    if not tensors or any(len(tensor) != len(columns) for tensor in tensors):
+        raise UserError(
+            f"the classes of {model} are in another order than the data's, and it has no linear head that could be "
+            "re-ordered: save it again with its classes in the order of the data"
+        )
+    for tensor in tensors:
+        tensor.copy_(tensor[list(columns)])

@@ -1,0 +1,99 @@
+"""What a model trained here is: its architecture, and everything that its weights are a function of."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ktlight.errors import UserError
+from ktlight.models.checkpoint import find_checkpoint, weights_file
+from ktlight.models.spec import ModelConfig
+
+SCRATCH = "scratch"
+HUB_PREFIX = "hf-hub:"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The identity of a model trained here: the same recipe gives the same weights, another one another model.
+
+    Versions of software are not in it: weights stay of use when a library is updated, and are not replaced then.
+
+    Attributes:
+        model: Architecture, constructor arguments and what the user says of the preprocessing.
+        data: Identity of the data set, and which of its training images were seen.
+        training: Every option that changes the weights.
+        start: Initial weights; see `initial_weights`.
+    """
+
+    model: Mapping[str, Any]
+    data: Mapping[str, Any]
+    training: Mapping[str, Any]
+    start: str = SCRATCH
+
+    @property
+    def architecture(self) -> str:
+        """Timm's name, with its tag."""
+        return str(self.model["architecture"])
+
+    @property
+    def data_identity(self) -> str:
+        """See :attr:`ktlight.data.dataset.ImageDataset.identity`."""
+        return str(self.data["identity"])
+
+    @property
+    def name(self) -> str:
+        """Name of the model in the zoo: the architecture and a digest of all else, whatever the order of the keys."""
+        digest = hashlib.sha256(json.dumps(plain(asdict(self)), sort_keys=True).encode()).hexdigest()
+        return f"{self.architecture}-{digest[:8]}"
+
+
+def make_recipe(
+    model: ModelConfig, *, identity: str, data: Mapping[str, Any], training: Mapping[str, Any], start: str = SCRATCH
+) -> Recipe:
+    """Return the recipe of a model; what the user calls it and where its weights lie play no part.
+
+    Args:
+        model: Which model.
+        identity: Identity of the data set.
+        data: Which of its training images are seen.
+        training: Every option that changes the weights.
+        start: Initial weights; see `initial_weights`.
+    """
+    facts = {"architecture": model.architecture, "kwargs": model.kwargs, "preprocessing": model.preprocessing}
+    return Recipe(plain(facts), plain({"identity": identity, **data}), plain(training), start)
+
+
+def initial_weights(model: ModelConfig, init: str) -> str:
+    """Return what stands for the weights that training starts from.
+
+    They are the SHA-256 of the checkpoint's weights file, the name of the Hub's weights, or ``scratch``.
+
+    Raises:
+        UserError: There is no such checkpoint.
+    """
+    if model.checkpoint is None:
+        return SCRATCH if init == SCRATCH else f"{init}:{model.architecture}"
+    if model.checkpoint.startswith(HUB_PREFIX):
+        return model.checkpoint
+    return file_digest(weights_file(find_checkpoint(model.checkpoint)))
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error})") from error
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON gives it back: whole floats and integers are the same number, tuples are lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -1,0 +1,119 @@
+"""The trained models of a run: of a checkpoint, the zoo or the Hub, or trained on the labels first."""
+
+import logging
+import time
+from dataclasses import replace
+
+from omegaconf import DictConfig
+
+from ktlight.data.dataset import ImageDataset
+from ktlight.errors import UserError
+from ktlight.models.build import build_classifier, entry_provenance, provenance_of
+from ktlight.models.classifier import Classifier
+from ktlight.models.network import recorded_config
+from ktlight.models.provenance import Provenance, line
+from ktlight.models.recipe import Recipe
+from ktlight.models.spec import ModelConfig
+from ktlight.models.zoo import ZOO_PREFIX, Entry, Zoo
+from ktlight.report.files import check_writable
+from ktlight.report.folder import RunFolder
+from ktlight.stages.pretraining import on_the_spot, pretrain, pretraining_recipe
+from ktlight.training.processes import is_first_process
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 0.5  # seconds between two looks for a model that another process of the run trains
+
+
+class MissingWeights(UserError):  # noqa: N818  (what is missing, not what failed)
+    """No trained weights of a model were found for the data; they are never replaced by random ones."""
+
+
+def trained_classifier(
+    config: DictConfig, role: str, model: ModelConfig, dataset: ImageDataset, folder: RunFolder
+) -> Classifier:
+    """Return the trained model of a role (``student``, ``teacher``), and say where its weights came from.
+
+    Weights are never silently random. They come from the role's checkpoint; else from the local zoo, where the model
+    was trained by the very recipe of this run; else from the Hub where its labels are the data's; else, for a training
+    set of at most ``data.pretrain.max_images`` images, the model is trained on the spot and kept in the zoo.
+
+    Raises:
+        MissingWeights: There are none, and the data set is too large to train on it unasked.
+        UserError: They cannot be read, or belong to another model or other classes.
+    """
+    model, provenance = find_weights(config, role, model, dataset, folder)
+    classifier = build_classifier(model, provenance, class_names=dataset.class_names)
+    own = f"; to use your own weights: {role}.checkpoint=" if provenance.holdout else ""
+    logger.info("%s%s", line(role, classifier), own)
+    return classifier
+
+
+def find_weights(
+    config: DictConfig, role: str, model: ModelConfig, dataset: ImageDataset, folder: RunFolder
+) -> tuple[ModelConfig, Provenance]:
+    """Return the model with its checkpoint, and what is known of the weights there, once they are there."""
+    zoo = Zoo()
+    if model.checkpoint:
+        return locate(model, zoo, dataset.identity)
+    spot = on_the_spot(config)
+    recipe = pretraining_recipe(spot, model, dataset)
+    entry, now = zoo.find(recipe), False
+    if entry is None and config.data.hub_labels and recorded_config(model.architecture).has_weights:
+        return model, provenance_of(model)
+    if entry is None:
+        check_small_enough(config, model, dataset, zoo)
+        entry, now = train_once(spot, recipe, model, dataset, RunFolder(folder.path / f"pretrain-{role}"))
+    return replace(model, checkpoint=str(entry.folder)), entry_provenance(entry, trained_now=now)
+
+
+def locate(model: ModelConfig, zoo: Zoo, data_identity: str) -> tuple[ModelConfig, Provenance]:
+    """Return the model with the path of its checkpoint, which may be a name in the zoo, and what is known of it."""
+    assert model.checkpoint is not None
+    if not model.checkpoint.startswith(ZOO_PREFIX):
+        return model, provenance_of(model)
+    entry = zoo.named(model.checkpoint.removeprefix(ZOO_PREFIX), data_identity)
+    return replace(model, checkpoint=str(entry.folder)), entry_provenance(entry)
+
+
+def check_small_enough(config: DictConfig, model: ModelConfig, dataset: ImageDataset, zoo: Zoo) -> None:
+    """Raise `MissingWeights` unless the training set is one on which models are trained without being asked to."""
+    options = config.data
+    images = round(len(dataset.train.labels) * options.fraction * (1 - options.holdout)) if dataset.train else 0
+    if 0 < images <= options.pretrain.max_images:
+        return
+    others = zoo.of_architecture(model.architecture, dataset.identity)
+    there = f" The zoo has {', '.join(map(str, others))}: give one as checkpoint=." if others else ""
+    raise MissingWeights(
+        f"There are no trained weights of {model.name} for this data.{there} Give its checkpoint=FILE (safetensors, "
+        f".pt, a timm folder, hf-hub:ID or zoo:NAME), or train it first with: task=pretrain student={model.name} and "
+        "the same data options."
+    )
+
+
+def train_once(
+    config: DictConfig, recipe: Recipe, model: ModelConfig, dataset: ImageDataset, folder: RunFolder
+) -> tuple[Entry, bool]:
+    """Train a model for the zoo, unless another process does; return it, and whether this process trained it.
+
+    Of a distributed run the first process trains alone, before the others are needed.
+    """
+    zoo = Zoo()
+    if not is_first_process():
+        while (entry := zoo.find(recipe)) is None:
+            time.sleep(PATIENCE)
+        return entry, True
+    check_writable(zoo.root, "the environment variable KTLIGHT_CACHE")
+    with zoo.lock(recipe):
+        if entry := zoo.find(recipe):
+            return entry, False
+        others = zoo.of_architecture(model.architecture, dataset.identity)
+        there = f". The zoo also has {', '.join(map(str, others))}: give one as checkpoint=" if others else ""
+        logger.info(
+            "No weights of %s by this recipe yet: training it once (%s epochs) for the zoo in %s%s",
+            model.name, config.trainer.max_epochs, zoo.root, there,
+        )  # fmt: skip
+        pretrain(config, recipe, model, dataset, folder, validate=False)
+        entry = zoo.find(recipe)
+    assert entry is not None
+    return entry, True
