@@ -51,15 +51,14 @@ def build_classifier(config: ModelConfig, provenance: Provenance, *, class_names
             f"The weights of {config.name} are for {network.num_classes} classes, but the data has {len(class_names)}. "
             "Give a checkpoint for these classes, or fine-tune this one with task=pretrain."
         )
-    named = align_classes(network, class_names, config)
+    names = align_classes(network, class_names, config)
     classifier = Classifier.from_network(network, name=config.name, **config.preprocessing)
-    classifier.provenance = provenance
-    classifier.class_names = tuple(class_names) if named else None
+    classifier.provenance, classifier.class_names = provenance, names
     return classifier
 
 
-def align_classes(network: Any, class_names: Sequence[str], config: ModelConfig) -> bool:
-    """Put a network's classes into the order of the data's, in place; return whether it names its classes.
+def align_classes(network: Any, class_names: Sequence[str], config: ModelConfig) -> tuple[str, ...] | None:
+    """Put a network's classes into the order of the data's, in place; return their names, if they have any.
 
     Raises:
         ForeignClasses: They are others.
@@ -67,9 +66,10 @@ def align_classes(network: Any, class_names: Sequence[str], config: ModelConfig)
     from_hub = config.checkpoint is None or config.checkpoint.startswith(HUB_PREFIX)
     own = recorded_names(network, class_names, from_hub=from_hub)
     columns = class_columns(own, class_names, config.name)
-    if columns is not None:
-        reorder_classes(network, columns, config.name)
-    return own is not None
+    if columns is None:
+        return own
+    reorder_classes(network, columns, config.name)
+    return tuple(class_names)
 
 
 def provenance_of(config: ModelConfig) -> Provenance:

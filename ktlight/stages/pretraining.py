@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -125,7 +126,7 @@ def pretrain(
         loggers=loggers,
     )  # fmt: skip
     record = {"epochs": own.trainer.max_epochs, "num_train": data.num_train}
-    results = measure(own, model, classifier, dataset, folder, record)
+    results = measure(own, recipe, classifier, dataset, folder, record)
     acc = results["acc"] if config.data.evaluate_on == "val" else validation_accuracy(own, classifier, dataset)
     if is_first_process():
         Zoo().save(
@@ -138,7 +139,7 @@ def pretrain(
 
 def measure(
     config: DictConfig,
-    model: ModelConfig,
+    recipe: Recipe,
     classifier: Classifier,
     dataset: ImageDataset,
     folder: RunFolder,
@@ -150,7 +151,7 @@ def measure(
     prediction = measured.prediction["student"]
     results = {
         "task": "pretrain",
-        "student": model.name,
+        "student": classifier.name,
         "data": config.data.name,
         "seed": config.seed,
         **record,
@@ -160,7 +161,8 @@ def measure(
     }
     if is_first_process():
         folder.write_predictions({"index": measured.index, "label": measured.label, "student": prediction})
-        export_classifier(classifier, folder.path / "student", record=results, class_names=dataset.class_names)
+        made = {**results, "recipe": asdict(recipe)}
+        export_classifier(classifier, folder.path / "student", record=made, class_names=dataset.class_names)
     return results
 
 

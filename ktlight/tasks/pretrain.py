@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from ktlight.config.models import model_config
 from ktlight.data.dataset import ImageDataset
 from ktlight.models.build import build_classifier, entry_provenance
+from ktlight.models.recipe import Recipe
 from ktlight.models.spec import ModelConfig
 from ktlight.models.zoo import ZOO_PREFIX, Entry, Zoo
 from ktlight.report.files import check_writable
@@ -42,7 +43,7 @@ def run_pretrain(config: DictConfig) -> dict[str, Any]:
         zoo.check_name(name, recipe)
     with zoo.lock(recipe) if is_first_process() else nullcontext(), extra_loggers(config, folder) as loggers:
         if entry := zoo.find(recipe):
-            results = measure_again(config, entry, model, dataset, folder)
+            results = measure_again(config, entry, recipe, model, dataset, folder)
         else:
             results = pretrain(config, recipe, model, dataset, folder, loggers=loggers)
         log_results(loggers, results)
@@ -54,7 +55,7 @@ def run_pretrain(config: DictConfig) -> dict[str, Any]:
 
 
 def measure_again(
-    config: DictConfig, entry: Entry, model: ModelConfig, dataset: ImageDataset, folder: RunFolder
+    config: DictConfig, entry: Entry, recipe: Recipe, model: ModelConfig, dataset: ImageDataset, folder: RunFolder
 ) -> dict[str, Any]:
     """Return the results of a model that the zoo has already: the same recipe would give the same weights."""
     logger.info("The zoo has a model by this very recipe, %s: nothing to train", entry)
@@ -62,7 +63,7 @@ def measure_again(
     classifier = build_classifier(known, entry_provenance(entry), class_names=dataset.class_names)
     record_start(config, folder, dataset, {"student": classifier})
     record = {key: entry.record[key] for key in ("epochs", "num_train")}
-    results = measure(pretraining_config(config), model, classifier, dataset, folder, record)
+    results = measure(pretraining_config(config), recipe, classifier, dataset, folder, record)
     if is_first_process():
         folder.write_results(results)
     wait_for_all()

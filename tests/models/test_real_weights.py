@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ktlight.data.dataset import numbered_classes
 from ktlight.data.decoding import decode
-from ktlight.models.build import build_classifier
+from ktlight.models.build import build_classifier, provenance_of
 from ktlight.models.classifier import Classifier
 from ktlight.models.preprocess import Preprocess
 from ktlight.models.sources import LiveSource
 from ktlight.models.spec import ModelConfig
-from ktlight.models.zoo import TrainingShare
 from tests.models.conftest import SHARED
 
 WEIGHTS = SHARED / "zoo" / "imagenet"
@@ -32,11 +32,9 @@ def samples() -> tuple[list[bytes], Tensor]:
     return [image["bytes"] for image in table["image"].to_pylist()], torch.tensor(table["label"].to_pylist())
 
 
-def load(name: str, zoo, **options) -> Classifier:
+def load(name: str, **options) -> Classifier:
     config = ModelConfig(name, name, checkpoint=str(WEIGHTS / f"{name}.safetensors"), **options)
-    return build_classifier(
-        config, num_classes=1000, dataset_identity="imagenet", share=TrainingShare(), zoo=zoo
-    ).freeze()
+    return build_classifier(config, provenance_of(config), class_names=numbered_classes(1000)).freeze()
 
 
 def odd(contents: list[bytes]) -> list[bytes]:
@@ -64,11 +62,11 @@ def timms_predictions(classifier: Classifier, contents: list[bytes]) -> Tensor:
     return torch.cat([classifier.network(part).argmax(1) for part in pictures.split(32)])
 
 
-def test_lite0_is_as_accurate_as_under_timms_own_transform(zoo):
+def test_lite0_is_as_accurate_as_under_timms_own_transform():
     # 86.6 is what timm's transform with PIL gives on these files; the published 88.3 was measured before they were
     # shrunk to 256 px and compressed again
     contents, labels = samples()
-    correct = predictions(load("tf_efficientnet_lite0", zoo), contents) == labels
+    correct = predictions(load("tf_efficientnet_lite0"), contents) == labels
     assert abs(100 * correct.float().mean().item() - 86.6) < 0.3
 
 
@@ -82,10 +80,10 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", range(len(CASES)))
-def test_predictions_are_those_of_timms_own_transform(zoo, case):
+def test_predictions_are_those_of_timms_own_transform(case):
     """A hundred images as they are and a hundred of odd sizes; `python -m bench.timm` asks about all of them."""
     name, recorded = CASES[case]
-    classifier = load(name, zoo)
+    classifier = load(name)
     for key, value in recorded.items():  # as if timm recorded it
         classifier.network.pretrained_cfg[key] = value
     classifier.preprocess = Preprocess.from_network(classifier.network)

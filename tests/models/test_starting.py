@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from ktlight.data.dataset import numbered_classes
 from ktlight.errors import UserError
 from ktlight.models.export import export_classifier
 from ktlight.models.names import ALIASES
@@ -9,20 +10,22 @@ from ktlight.models.spec import ModelConfig
 from ktlight.models.starting import head_parameters, starting_classifier
 from tests.models.conftest import images
 
+NAMES = [f"class {number}" for number in range(5)]
+
 
 def start(config, **options):
-    return starting_classifier(config, **{"init": "scratch", "num_classes": 5, "native_size": 32, **options})
+    return starting_classifier(config, **{"init": "scratch", "class_names": NAMES, "native_size": 32, **options})
 
 
 def test_from_scratch_the_size_is_that_of_the_images():
-    assert start(ModelConfig("r", "test_resnet")).preprocess.input_size == (32, 32)
+    assert start(ModelConfig("r", "test_resnet")).framing.size == (32, 32)
 
 
 @pytest.mark.parametrize("num_classes", [5, 10])
 def test_a_checkpoint_for_other_classes_gets_a_new_head(make, tmp_path, num_classes):
-    trained = make("test_vit", img_size=64)
+    trained, names = make("test_vit", img_size=64), numbered_classes(num_classes)
     export_classifier(trained, tmp_path / "v", record={})
-    classifier = start(ModelConfig("v", "test_vit", checkpoint=str(tmp_path / "v")), num_classes=num_classes).eval()
+    classifier = start(ModelConfig("v", "test_vit", checkpoint=str(tmp_path / "v")), class_names=names).eval()
     assert classifier.num_classes == num_classes
     assert classifier(images()).shape == (4, num_classes)
     assert repr(classifier.preprocess) == repr(trained.preprocess)
@@ -31,8 +34,21 @@ def test_a_checkpoint_for_other_classes_gets_a_new_head(make, tmp_path, num_clas
     for name in own.keys() - (head if num_classes != 10 else set()):
         torch.testing.assert_close(own[name], before[name])
     export_classifier(classifier, tmp_path / "again", record={})
-    again = start(ModelConfig("v", "test_vit", checkpoint=str(tmp_path / "again")), num_classes=num_classes).eval()
+    again = start(ModelConfig("v", "test_vit", checkpoint=str(tmp_path / "again")), class_names=names).eval()
     torch.testing.assert_close(again(images()), classifier(images()))
+
+
+def test_the_same_number_of_other_classes_gets_a_new_head_and_another_order_the_old_one(make, tmp_path):
+    trained = make(num_classes=5)
+    export_classifier(trained, tmp_path / "r", record={}, class_names=NAMES)
+    config = ModelConfig("r", "test_resnet", checkpoint=str(tmp_path / "r"))
+    torch.testing.assert_close(start(config).network.fc.weight, trained.network.fc.weight)
+    torch.testing.assert_close(
+        start(config, class_names=NAMES[::-1]).network.fc.weight, trained.network.fc.weight.flip(0)
+    )
+    other = start(config, class_names=[*NAMES[:4], "another"])
+    assert not torch.allclose(other.network.fc.weight, trained.network.fc.weight)
+    torch.testing.assert_close(other.network.conv1[0].weight, trained.network.conv1[0].weight)
 
 
 def test_the_head_is_the_last_layer():

@@ -48,7 +48,7 @@ def test_names(zoo, make):
     assert zoo.give_name(recipe(), "again").given == ("again", "mine")
     with pytest.raises(UserError, match=r"pretrain.name=mine is taken by zoo:again.*zoo.action=remove zoo.name=mine"):
         zoo.check_name("mine", recipe(1))
-    with pytest.raises(UserError, match="pretrain.name=a/b"):
+    with pytest.raises(UserError, match=r"pretrain\.name=a/b"):
         zoo.check_name("a/b", recipe())
     zoo.save(make(), recipe(data="other"), record=RECORD)
     zoo.give_name(recipe(data="other"), "mine")
@@ -79,9 +79,8 @@ def test_folders_of_an_earlier_layout_are_no_entries(zoo):
 
 def find_or_make(root: Path, log: Path, number: int) -> None:
     """What a run does that needs a model; making it takes a while."""
-    from tests.models.test_export import Tied  # any network
-
     from ktlight.models.classifier import Classifier
+    from tests.models.test_export import Tied  # any network
 
     zoo = Zoo(root)
     with zoo.lock(recipe()):

@@ -21,7 +21,7 @@ def test_the_model_is_kept_in_the_run_and_in_the_zoo(
     monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "cache"))
     ended = command("task=pretrain", "student=test_resnet", "hydra.run.dir=run", "pretrain.epochs=1")
     assert ended.code == 0, ended.err
-    (entry,) = (tmp_path / "cache" / "zoo").glob("*/test_resnet-*/fraction-1.0")
+    (entry,) = (tmp_path / "cache" / "zoo").glob("*/test_resnet-*")
     assert weights(entry).keys() == weights(tmp_path / "run" / "student").keys()
     for name, value in weights(entry).items():
         assert torch.equal(value, weights(tmp_path / "run" / "student")[name])
@@ -30,12 +30,69 @@ def test_the_model_is_kept_in_the_run_and_in_the_zoo(
     assert results["acc"] == pytest.approx(100 * np.mean(table["student"].to_numpy() == table["label"].to_numpy()))
     assert results["num_eval"] == 1437 and results["epochs"] == 1
     record = json.loads((entry / "training_record.json").read_text())
-    assert record["acc"] == results["acc"] and record["pretrain"]["label_smoothing"] == 0.1
+    assert record["acc"] == results["acc"] and record["recipe"]["training"]["label_smoothing"] == 0.1
 
-    evaluated = command("task=evaluate", "student=test_resnet", "hydra.run.dir=evaluated")
-    assert evaluated.code == 0, evaluated.err
-    again = json.loads((tmp_path / "evaluated" / "results.json").read_text())
-    assert (again["acc"], again["num_eval"], again["weights"]) == (results["acc"], 1437, results["weights"])
+    for number, options in enumerate((["pretrain.epochs=1"], [f"student.checkpoint=zoo:{entry.name}"])):
+        evaluated = command("task=evaluate", "student=test_resnet", *options, f"hydra.run.dir=evaluated{number}")
+        assert evaluated.code == 0, evaluated.err
+        assert (
+            f"student: test_resnet, zoo:{entry.name} (1 epoch, seed 0, {results['acc']:.2f}%); 32 px" in evaluated.out
+        )
+        again = json.loads((tmp_path / f"evaluated{number}" / "results.json").read_text())
+        assert (again["acc"], again["num_eval"], again["weights"]) == (results["acc"], 1437, results["weights"])
+
+
+def test_the_same_recipe_is_trained_once_and_another_is_another_model(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "cache"))
+    for folder, options in {
+        "first": ["pretrain.name=mine"],
+        "same": ["trainer.max_epochs=1", "trainer.progress=false"],
+        "other": ["pretrain.seed=1"],
+        "taken": ["seed=1", "pretrain.name=mine", "pretrain.epochs=1"],
+    }.items():
+        ended = command(
+            "task=pretrain",
+            "student=test_resnet",
+            *dict.fromkeys(["pretrain.epochs=1", *options]),
+            f"hydra.run.dir={folder}",
+        )
+        assert ended.code == (1 if folder == "taken" else 0), ended.err
+        assert ("nothing to train" in ended.out) == (folder == "same")
+        assert (tmp_path / folder / "curves.csv").exists() == (folder in ("first", "other"))
+    assert "pretrain.name=mine is taken by zoo:mine (1 epoch, seed 0" in ended.err
+    first, same, other = (
+        json.loads((tmp_path / folder / "results.json").read_text()) for folder in ("first", "same", "other")
+    )
+    assert first == same and other["weights"] != first["weights"] and other["seed"] == 1
+    assert len([*(tmp_path / "cache" / "zoo").glob("*/test_resnet-*")]) == 2
+
+    wrong = command("task=evaluate", "student=test_resnet", "student.checkpoint=zoo:mein", "hydra.run.dir=wrong")
+    assert wrong.code == 1 and "the zoo has no model mein. Did you mean mine?" in wrong.err
+    wrong = command("task=evaluate", "student=test_vit", "student.checkpoint=zoo:mine", "hydra.run.dir=wrong")
+    assert wrong.code == 1 and "is a test_resnet, not a test_vit" in wrong.err
+    large = command("task=evaluate", "student=test_resnet", "data.pretrain.max_images=0", "hydra.run.dir=large")
+    assert large.code == 1 and "The zoo has zoo:mine (1 epoch, seed 0, " in large.err
+
+
+def test_the_models_of_a_run_do_not_depend_on_the_options_of_its_transfer(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "cache"))
+    weights = set()
+    for folder, options in {
+        "plain": [],
+        "other": ["data.views=1", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.1", "optim.lr=0.1"],
+        "seed": ["seed=1", "pretrain.seed=0"],
+    }.items():
+        ended = command(
+            "task=evaluate", "student=test_resnet", "pretrain.epochs=1", *options, f"hydra.run.dir={folder}"
+        )
+        assert ended.code == 0, ended.err
+        assert ("trained now" in ended.out) == (folder == "plain")
+        weights.add(json.loads((tmp_path / folder / "results.json").read_text())["weights"])
+    assert len(weights) == 1
 
 
 def test_the_head_alone(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
