@@ -75,7 +75,7 @@ class Runs:
         preprocess = self.student.preprocess
         assert isinstance(preprocess, Preprocess) and self.dataset.train is not None
         common = {
-            "input_size": (3, *preprocess.input_size), "batch_size": self.setting.batch, "mean": preprocess.mean,
+            "input_size": (3, *preprocess.framing.size), "batch_size": self.setting.batch, "mean": preprocess.mean,
             "std": preprocess.std, "num_workers": WORKERS, "device": torch.device("cpu"), "color_jitter": 0.0,
         }  # fmt: skip
         train = create_loader(Pictures(self.dataset.train), is_training=True, scale=(0.5, 1.0), **common)

@@ -21,8 +21,8 @@ def test_each_family_takes_small_images(name):
     classifier = new_classifier(config(name), num_classes=3, native_size=32).eval()
     with torch.no_grad():
         assert classifier(images(2, 32)).shape == (2, 3)
-    assert classifier.preprocess.input_size == (32, 32)
-    assert classifier.preprocess.resize_to == 32
+    assert classifier.framing.size == (32, 32)
+    assert classifier.framing.crop_pct == 1
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_training_size(name, native_size, expected):
 
 def test_an_explicit_size_wins():
     classifier = new_classifier(config("test_vit", img_size=48), num_classes=3, native_size=32)
-    assert classifier.preprocess.input_size == (48, 48)
+    assert classifier.framing.size == (48, 48)
 
 
 def test_constructor_arguments_arrive():
