@@ -1,4 +1,22 @@
-"""Types that every layer shares, and the legend of the shape letters.
+"""Types that every layer shares, the words for who is who, and the legend of the shape letters.
+
+=============== =====================================================================================================
+word            meaning
+=============== =====================================================================================================
+classifier      a network with its own preprocessing: raw images in, logits out
+student         the classifier that is to become better
+initial student the frozen copy of the student as it came
+teacher         a classifier that the student learns from
+role            what a classifier is called in a run's files: ``student``, ``teacher`` or ``teacher1``, ``teacher2``
+source          a frozen classifier that can be asked for targets: the initial student (source 0) or a teacher
+candidates      the sources that a routing rule chooses from
+router          decides, for each sample, which source teaches it; the *target* is the logits it is taught with
+network         what a method trains or runs: the student (network 0), and its peers where they learn too
+peer            a further network that learns together with the student (``kdcl``, ``dml``, ``bikd``)
+canvas          the square that training views are drawn on, the same for all networks
+framing         how a model wants a plain image: resized, cropped, to its own input size
+store           where outputs of frozen models are kept; *zoo*: where trained models are kept
+=============== =====================================================================================================
 
 Tensors in pure code carry their shape as a suffix, as in ``logits_MBC``:
 
