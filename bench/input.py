@@ -24,8 +24,8 @@ from torchvision.transforms.v2 import functional as transforms
 
 from bench.measure import Row, arguments, finish, warmed_up
 from bench.setting import own_cache
-from ktlight.data.arrow import ArrowTable
 from ktlight.data.augment import Augment, crop_box, view_uniforms
+from ktlight.data.encoded import EncodedTable
 from ktlight.data.loader import batch_loader
 from ktlight.data.reader import BatchReader
 from ktlight.data.samplers import TrainBatches
@@ -109,6 +109,29 @@ class Crops(Dataset[Tensor]):
         return self.way(self.encoded[row], row)
 
 
+class InMemory:
+    """Encoded images in a list."""
+
+    def __init__(self, encoded: list[bytes]) -> None:
+        self.encoded = encoded
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Number of bytes of each."""
+        return np.array([len(image) for image in self.encoded])
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def read(self, row: int) -> bytes:
+        """Return one encoded image."""
+        return self.encoded[row]
+
+    def place(self, row: int) -> str:
+        """Return where an image is."""
+        return f"row {row}"
+
+
 def jpegs(count: int) -> list[bytes]:
     """Return encoded images: of the samples beside the repository where they are, else smooth random ones."""
     if SAMPLES.exists():
@@ -122,11 +145,7 @@ def jpegs(count: int) -> list[bytes]:
 
 def ours(encoded: list[bytes], workers: int, kept: bool) -> Iterable[Any]:
     """Return our own loader of training views of the images, decoded each time or kept in memory."""
-    import datasets
-
-    columns = {"image": [{"bytes": image, "path": None} for image in encoded], "label": [0] * len(encoded)}
-    features = datasets.Features({"image": datasets.Image(decode=False), "label": datasets.Value("int64")})
-    table = ArrowTable(datasets.Dataset.from_dict(columns, features=features), "bench")
+    table = EncodedTable(InMemory(encoded), np.zeros(len(encoded), np.int64), "bench")
     rows = np.arange(len(encoded))
     reader = BatchReader(table, rows, SIZE, Augment("resized_crop", scale=SCALE, ratio=RATIO), seed=0)
     if kept:

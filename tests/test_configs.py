@@ -1,7 +1,7 @@
 """Every file of conf/ composes, everything it names can be made, and no key stands there for nothing."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
+from timm.data.imagenet_info import ImageNetInfo
 
 from ktlight.config.instantiate import make
 from ktlight.config.location import BASE, config_directory
@@ -201,12 +202,17 @@ def _parquet(folder: Path, choice: str) -> list[str]:
     return [f"data.train={folder}/images.parquet", f"data.val={folder}/images.parquet"]
 
 
-def _folders(folder: Path, choice: str, classes: int = 3, splits: tuple[str, ...] = ("train", "val")) -> list[str]:
-    for file in (folder / split / f"class_{label:04d}" / "0.png" for split in splits for label in range(classes)):
+def _folders(
+    folder: Path,
+    choice: str,
+    classes: Sequence[str] = ("ant", "bee", "cat"),
+    splits: tuple[str, ...] = ("train", "val"),
+) -> list[str]:
+    for file in (folder / split / name / "0.png" for split in splits for name in classes):
         file.parent.mkdir(parents=True)
         file.write_bytes(encode(random_pixels(0, 8, 8)))
     return [f"data.root={folder}"]
 
 
 def _imagenet(folder: Path, choice: str) -> list[str]:
-    return _folders(folder, choice, 1000, ("val",))
+    return _folders(folder, choice, ImageNetInfo("imagenet-1k").label_names(), ("val",))

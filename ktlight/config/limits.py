@@ -106,6 +106,7 @@ NUMBERS = {
 SWITCHES = (
     "resume",
     "data.augment.flip",
+    "data.skip_corrupt",
     "method.update_teacher",
     "router.use_labels",
     "method.own_views",

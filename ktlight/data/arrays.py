@@ -1,15 +1,19 @@
 """Tables that live in memory or in a user's own torch data set."""
 
+import hashlib
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Subset, TensorDataset
 
 from ktlight.data.dataset import ImageDataset, content_fingerprint, numbered_classes
 from ktlight.errors import UserError
-from ktlight.functional.randomness import IntArray
+from ktlight.functional.randomness import SAMPLE_STREAM, IntArray, random_order
+
+SAMPLED_ROWS = 16
 
 
 class TensorTable:
@@ -29,7 +33,8 @@ class TensorTable:
     @cached_property
     def fingerprint(self) -> str:
         """Identity of the content."""
-        return content_fingerprint(self.labels, lambda row: self.images[row].numpy().tobytes())
+        sizes = np.full(len(self), self.images[0].nbytes if len(self) else 0)
+        return content_fingerprint(self.labels, sizes, lambda row: self.images[row].numpy().tobytes())
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,23 +55,36 @@ class MapDataset(Protocol):
 class TorchTable:
     """A split that is a user's own map-style torch data set of (image, label).
 
-    Its transforms may be random, so its images are never kept in memory. The labels are its ``targets`` (torchvision's
-    habit) if it has them and no ``target_transform``; else one pass over the data collects them.
+    The labels are its ``targets`` (torchvision's habit) if there are as many as samples and a few samples agree with
+    them; else one pass over the data collects them.
+
+    Args:
+        samples: The data set.
+        identity: What tells its content from others', such as a name and a version; see :attr:`fingerprint`.
+
+    Attributes:
+        repeatable: Whether a sample's image is the same every time: that of a ``TensorDataset`` (and of a ``Subset`` of
+            one), while the transforms of others may be random.
     """
 
-    repeatable = False
-
-    def __init__(self, samples: MapDataset) -> None:
+    def __init__(self, samples: MapDataset, identity: str | None = None) -> None:
         self.samples = samples
-        targets = getattr(samples, "targets", None)
-        if targets is None or getattr(samples, "target_transform", None) is not None:
-            targets = [int(samples[row][1]) for row in range(len(samples))]
-        self.labels: IntArray = np.asarray(targets, np.int64)
+        self.identity = identity
+        self.repeatable = _holds_tensors(samples)
+        self.labels: IntArray = _labels(samples)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identity of the content; only as stable as the data set's own transforms."""
-        return content_fingerprint(self.labels, lambda row: self.image(row).numpy().tobytes())
+        """Identity of the content: of the labels and ``identity``, if one was given, else of labels and images.
+
+        Images that are the same every time all count. Of others a few are looked at, twice, and count if both looks
+        agree: images that are transformed at random would give every run another identity, so then labels alone count.
+        """
+        if self.identity is None and self.repeatable:
+            return content_fingerprint(self.labels, np.full(len(self), len(self._bytes(0))), self._bytes)
+        known = self.identity or self._looks()
+        labels = content_fingerprint(self.labels, np.zeros_like(self.labels), lambda _: b"")
+        return hashlib.sha256(f"{known} {labels}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -86,13 +104,47 @@ class TorchTable:
             )
         return image.as_subclass(Tensor)
 
+    def _bytes(self, row: int) -> bytes:
+        return self.image(row).numpy().tobytes()
+
+    def _looks(self) -> str:
+        rows = _sampled(len(self))
+        first, second = (b"".join(map(self._bytes, rows)) for _ in range(2))
+        return hashlib.sha256(first).hexdigest() if first == second else ""
+
+
+def _holds_tensors(samples: MapDataset) -> bool:
+    """Whether no code of the user's runs when a sample is read; subclasses may do anything."""
+    inner: Any = samples
+    while type(inner) is Subset:
+        inner = inner.dataset
+    return type(inner) is TensorDataset
+
+
+def _labels(samples: MapDataset) -> IntArray:
+    targets = getattr(samples, "targets", None)
+    if targets is not None and getattr(samples, "target_transform", None) is None and len(targets) == len(samples):
+        labels = np.asarray(targets)
+        if labels.ndim == 1 and all(int(samples[row][1]) == labels[row] for row in _sampled(len(samples))):
+            return labels.astype(np.int64)
+    return np.array([int(samples[row][1]) for row in range(len(samples))], np.int64)
+
+
+def _sampled(count: int) -> list[int]:
+    rows: list[int] = random_order(np.arange(count), SAMPLE_STREAM)[:SAMPLED_ROWS].tolist()
+    return rows
+
 
 def _has_known_type(image: Tensor) -> bool:
     return image.is_floating_point() or (image.dtype == torch.uint8 and len(image) == 3)
 
 
 def from_torch(
-    train: MapDataset | None, val: MapDataset, class_names: tuple[str, ...] | None = None, name: str = "torch"
+    train: MapDataset | None,
+    val: MapDataset,
+    class_names: tuple[str, ...] | None = None,
+    name: str = "torch",
+    identity: str | None = None,
 ) -> ImageDataset:
     """Wrap two map-style torch data sets of (image, label).
 
@@ -101,14 +153,16 @@ def from_torch(
         val: The held-out split.
         class_names: In the order of the labels; by default the numbers from 0 to the largest label.
         name: For messages and records.
+        identity: What tells this content from others', where transforms are random; see :attr:`TorchTable.fingerprint`.
 
     Raises:
         UserError: A split is empty or a label is out of range.
     """
-    tables = [TorchTable(samples) for samples in (train, val) if samples is not None]
+    tables = [TorchTable(samples, identity) for samples in (train, val) if samples is not None]
+    counted = class_names is None
     if class_names is None:
         class_names = numbered_classes(1 + max(int(table.labels.max(initial=-1)) for table in tables))
-    return ImageDataset(name, tables[0] if train is not None else None, tables[-1], class_names)
+    return ImageDataset(name, tables[0] if train is not None else None, tables[-1], class_names, counted=counted)
 
 
 def only_from_python() -> ImageDataset:

@@ -50,7 +50,9 @@ class ImageDataset:
         name: For messages and records.
         train: The training split; ``None`` where only evaluation is wanted.
         val: The held-out split that every reported figure is measured on.
-        class_names: In the order of the labels.
+        class_names: In the order of the labels; numbers where the data have no names.
+        wnids: The WordNet id of each class, where they are known.
+        counted: Whether the data do not say how many classes there are: one more than the largest label.
 
     Raises:
         UserError: A split is empty, or a label is not one of the classes; the message names the row.
@@ -60,6 +62,8 @@ class ImageDataset:
     train: ImageTable | None
     val: ImageTable
     class_names: tuple[str, ...]
+    wnids: tuple[str, ...] | None = None
+    counted: bool = False
 
     def __post_init__(self) -> None:
         for split, table in (("training", self.train), ("validation", self.val)):
@@ -70,6 +74,11 @@ class ImageDataset:
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether the classes have names, other than their numbers."""
+        return self.class_names != numbered_classes(self.num_classes)
 
     @cached_property
     def identity(self) -> str:
@@ -100,22 +109,24 @@ def numbered_classes(count: int) -> tuple[str, ...]:
     return tuple(str(number) for number in range(count))
 
 
-def content_fingerprint(labels: IntArray, read: Callable[[int], bytes]) -> str:
+def content_fingerprint(labels: IntArray, sizes: IntArray, read: Callable[[int], bytes]) -> str:
     """Return a hash that changes when the number of rows, a label or an image changes.
 
-    All labels count. All images count too in a split of at most 256 MiB of encoded images; of a larger one a fixed
-    random choice of rows of that size does, since reading all of ImageNet would take longer than many a run.
+    All labels count, and the size in bytes of every image. So does every byte of a split of at most 256 MiB; of a
+    larger one only those of a fixed random choice of rows of that size, since reading all of ImageNet would take longer
+    than many a run. What that can miss: in a larger split, images replaced by others of exactly the same size.
 
     Args:
         labels: ``int64 [n]``.
+        sizes: Number of bytes of each encoded image, ``int64 [n]``.
         read: Gives the encoded image of a row.
     """
     digest = hashlib.sha256(labels.astype("<i8").tobytes())
-    size = 0
-    for row in random_order(np.arange(len(labels)), SAMPLE_STREAM):
-        encoded = read(int(row))
-        digest.update(len(encoded).to_bytes(8, "little") + encoded)
-        size += len(encoded)
-        if size > FINGERPRINT_BYTES:
-            break
+    digest.update(sizes.astype("<i8").tobytes())
+    rows = np.arange(len(labels))
+    if sizes.sum() > FINGERPRINT_BYTES:
+        order = random_order(rows, SAMPLE_STREAM)
+        rows = np.sort(order[: 1 + np.searchsorted(sizes[order].cumsum(), FINGERPRINT_BYTES)])
+    for row in rows.tolist():
+        digest.update(read(row))
     return digest.hexdigest()

@@ -1,12 +1,21 @@
 """Well-known data sets: from a local folder where one is given, else from the Hugging Face Hub."""
 
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ktlight.data.arrow import ArrowTable, arrow_dataset
+from ktlight.data.classes import shortened
+from ktlight.data.columns import ImageColumn, class_names, find_columns, integers
 from ktlight.data.dataset import ImageDataset
+from ktlight.data.encoded import EncodedTable, encoded_dataset
 from ktlight.data.imagefolder import load_imagefolder
 from ktlight.data.parquet import load_parquet
 from ktlight.errors import UserError
+from ktlight.functional.randomness import IntArray
+
+if TYPE_CHECKING:
+    import datasets
 
 
 def load_hub(
@@ -27,7 +36,7 @@ def load_hub(
     """
     import datasets
 
-    def read(split: str) -> ArrowTable:
+    def read(split: str) -> EncodedTable:
         try:
             rows = datasets.load_dataset(repository, split=split)
         except (OSError, datasets.exceptions.DatasetsError) as error:
@@ -35,9 +44,72 @@ def load_hub(
                 f"Cannot get {repository} from the Hugging Face Hub: {error}. Where there is no network, or no access "
                 "to this data set, give a local copy: data.root=<folder>."
             ) from error
-        return ArrowTable(rows, f"{repository} ({split})", image_key, label_key)
+        return hub_table(rows, f"{repository} ({split})", image_key, label_key)
 
-    return arrow_dataset(name, read(train_split), read(val_split))
+    return encoded_dataset(name, read(train_split), read(val_split))
+
+
+def hub_table(
+    rows: "datasets.Dataset", source: str, image_key: str | None = None, label_key: str | None = None
+) -> EncodedTable:
+    """Return a split held by a Hugging Face data set: Arrow files mapped into memory.
+
+    Args:
+        rows: The rows, in their stored order (not a selection of them).
+        source: Where they come from, for messages.
+        image_key: Column of images; guessed where exactly one column holds images.
+        label_key: Column of labels; guessed where exactly one column holds integers.
+
+    Raises:
+        UserError: A column is missing, cannot be guessed or holds something else.
+    """
+    schema = rows.features.arrow_schema
+    image_key, label_key = find_columns(schema, source, image_key, label_key)
+    labels = integers(rows.data.column(label_key), source)
+    return EncodedTable(HubImages(rows, image_key, source), labels, source, class_names(schema, label_key))
+
+
+class HubImages:
+    """The images of a Hugging Face data set.
+
+    Args:
+        rows: The data set.
+        column: Of images.
+        source: Where they come from, for messages.
+    """
+
+    def __init__(self, rows: "datasets.Dataset", column: str, source: str) -> None:
+        self.rows = rows  # which another process maps from the files again, and not the column
+        self.column = column
+        self.source = source
+
+    @cached_property
+    def sizes(self) -> IntArray:
+        """Number of bytes of each image, ``int64 [n]``; -1 where there is none."""
+        return self._images.sizes
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"rows": self.rows, "column": self.column, "source": self.source}
+
+    def read(self, row: int) -> bytes:
+        """Return one encoded image.
+
+        Raises:
+            DecodeError: There is none.
+        """
+        return self._images.read(row)
+
+    def place(self, row: int) -> str:
+        """Return the row of an image, and its own file if it is not in the column."""
+        path = self._images.path(row)
+        return f"{path} (row {row} of {self.source})" if path else f"row {row} of {self.source}"
+
+    @cached_property
+    def _images(self) -> ImageColumn:
+        return ImageColumn(self.rows.data.column(self.column))
 
 
 def load_cifar(name: str, repository: str, label_key: str, num_classes: int, root: str | None = None) -> ImageDataset:
@@ -71,11 +143,25 @@ def load_imagenet(name: str, repository: str, root: str | None = None) -> ImageD
         UserError: Neither the folders nor the Hub can be read, or the folders are not ImageNet's 1,000 classes.
     """
     if root is None:
-        return load_hub(name, repository, "train", "validation", "image", "label")
+        return replace(load_hub(name, repository, "train", "validation", "image", "label"), wnids=imagenet_wnids())
     dataset = load_imagefolder(root, name=name)
+    other = "For other classes use data=imagefolder."
     if dataset.num_classes != 1000:
         raise UserError(
             f"{root} has {dataset.num_classes} class folders, but ImageNet has 1000, in whose order its models answer. "
-            "For other classes use data=imagefolder."
+            f"{other}"
         )
-    return dataset
+    foreign = sorted(set(dataset.class_names) - set(imagenet_wnids()))
+    if foreign:
+        raise UserError(
+            f"{root} has class folders that are none of ImageNet-1k's WordNet ids (n01440764 ...), in whose order its "
+            f"models answer: {shortened(foreign)}. {other}"
+        )
+    return replace(dataset, wnids=dataset.class_names)
+
+
+def imagenet_wnids() -> tuple[str, ...]:
+    """Return the WordNet ids of ImageNet-1k's classes in their standard order."""
+    from timm.data.imagenet_info import ImageNetInfo  # seconds to import
+
+    return tuple(ImageNetInfo("imagenet-1k").label_names())  # type: ignore[no-untyped-call]

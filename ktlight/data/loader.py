@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch.utils.data import DataLoader
 
 from ktlight.data.device import DeviceReader
+from ktlight.data.encoded import UnreadableImageError
 from ktlight.data.reader import BatchReader
 from ktlight.data.samplers import OrderedBatches, TrainBatches
 from ktlight.errors import UserError
@@ -16,18 +18,23 @@ MOST_WORKERS = 8
 
 
 class BatchLoader(DataLoader[Batch | UserError]):
-    """A loader of whole batches that raises a worker's error as it was, its message free of the worker's traceback."""
+    """A loader of whole batches that raises a worker's error as it was, its message free of the worker's traceback.
+
+    An image that a worker could not read is asked for again here, where all such images are looked for.
+    """
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         failure = None
         for batch in super().__iter__():
             if isinstance(batch, UserError):
-                failure = str(batch)
+                failure = batch
                 break
             yield batch
         if failure is not None:
             self._iterator = None  # ends the workers now; kept alive by a traceback, they would take 5 s each to end
-            raise UserError(failure)
+            if isinstance(failure, UnreadableImageError):
+                cast(BatchReader, self.dataset).table.image(failure.row)
+            raise UserError(str(failure))
 
 
 def batch_loader(

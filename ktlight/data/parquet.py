@@ -1,12 +1,28 @@
 """Data sets in parquet files: a column of encoded images and one of integer labels."""
 
+import logging
 from collections.abc import Sequence
-from glob import glob
+from functools import cached_property
+from glob import escape, glob
 from pathlib import Path
+from typing import NamedTuple
 
-from ktlight.data.arrow import ArrowTable, arrow_dataset
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from ktlight.data.columns import ImageColumn, class_names, find_columns, integers
 from ktlight.data.dataset import ImageDataset
+from ktlight.data.encoded import EncodedTable, encoded_dataset
+from ktlight.data.recent import RecentlyUsed
 from ktlight.errors import UserError
+from ktlight.functional.randomness import IntArray
+
+logger = logging.getLogger(__name__)
+
+MEMORY_BUDGET = 2**27
+LARGE_GROUP = 2**30
+BATCH = 256
 
 
 def load_parquet(
@@ -35,51 +51,169 @@ def load_parquet(
             f"data={name} needs its held-out images: give data.val= (and data.train= unless task=evaluate)."
         )
     train_table = read_parquet(train, image_key, label_key) if train else None
-    return arrow_dataset(name, train_table, read_parquet(val, image_key, label_key), num_classes)
+    return encoded_dataset(name, train_table, read_parquet(val, image_key, label_key), num_classes)
 
 
-def read_parquet(patterns: str | Sequence[str], image_key: str | None, label_key: str | None) -> ArrowTable:
+def read_parquet(
+    patterns: str | Sequence[str], image_key: str | None = None, label_key: str | None = None
+) -> EncodedTable:
     """Return the split held by parquet files, in the order of the patterns and of the sorted names that fit each.
 
-    Hugging Face ``datasets`` keeps an Arrow copy of the files under its cache folder and maps that into memory.
+    A name that exists is that file, also with brackets in it; else it is a pattern.
 
     Raises:
         UserError: A file is missing or cannot be read, there are no rows, or a column is missing.
     """
-    import datasets
-
-    files = _files([patterns] if isinstance(patterns, str) else patterns)
-    source = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more files"
-    filled = [file for file in files if _count_rows(file)]
-    if not filled:
+    found = find_files([patterns] if isinstance(patterns, str) else patterns)
+    source = found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more files"
+    files = [file for file in map(ParquetFile.open, found) if file.metadata.num_rows]
+    if not files:
         raise UserError(f"There are no rows in {source}: a split cannot be empty.")
-    try:
-        rows = datasets.load_dataset("parquet", data_files={"rows": filled}, split="rows")
-    except datasets.exceptions.DatasetsError as error:
-        reason = error.__cause__ or error
-        raise UserError(f"Cannot read {source} as parquet: {reason} Check that the files are whole.") from error
-    return ArrowTable(rows, source, image_key, label_key)
+    image_key, label_key = find_columns(files[0].schema, source, image_key, label_key)
+    for file in files[1:]:
+        find_columns(file.schema, file.path, image_key, label_key)
+    named = {class_names(file.schema, label_key): file.path for file in files}
+    if len(named) > 1:
+        raise UserError(f"The class names written in {' and '.join(list(named.values())[:2])} differ.")
+    labels = np.concatenate([integers(file.column(label_key), file.path) for file in files])
+    return EncodedTable(ParquetImages(files, image_key), labels, source, next(iter(named)))
 
 
-def _count_rows(file: str) -> int:
-    import pyarrow
-    from pyarrow import parquet
+class ParquetFile(NamedTuple):
+    """A parquet file, its footer read.
 
-    try:
-        return int(parquet.read_metadata(file).num_rows)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise UserError(f"Cannot read {file} as parquet: {error} Check that the file is whole.") from error
+    Attributes:
+        path: Where it is.
+        metadata: Its footer.
+    """
+
+    path: str
+    metadata: parquet.FileMetaData
+
+    @classmethod
+    def open(cls, path: str) -> "ParquetFile":
+        """Read the footer.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        try:
+            return cls(path, parquet.read_metadata(path, memory_map=True))
+        except (OSError, pa.ArrowException) as error:
+            raise _broken(path, error) from error
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of its columns."""
+        return self.metadata.schema.to_arrow_schema()
+
+    def column(self, name: str, groups: Sequence[int] | None = None) -> pa.ChunkedArray:
+        """Return a column, of all row groups or some.
+
+        It is read in batches, because a struct of more than 2 GiB cannot be read at once.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        kind = self.schema.field(name).type
+        try:
+            with parquet.ParquetFile(self.path, metadata=self.metadata, memory_map=True) as file:
+                batches = file.iter_batches(BATCH, groups, columns=[name], use_threads=False)
+                return pa.chunked_array([batch.column(name) for batch in batches], kind)
+        except (OSError, pa.ArrowException) as error:
+            raise _broken(self.path, error) from error
 
 
-def _files(patterns: Sequence[str]) -> list[str]:
+class ParquetImages:
+    """The images of parquet files, read by row groups; those read last stay in memory, up to 128 MiB.
+
+    Nothing is copied to disk. A row group is the least that can be read: many small ones take little memory and are
+    quick to jump between, as Hugging Face writes them (100 images each).
+
+    Args:
+        files: The files, none of them empty.
+        column: Of images.
+    """
+
+    def __init__(self, files: Sequence[ParquetFile], column: str) -> None:
+        self.files = files
+        self.column = column
+        self.groups = [
+            (number, group) for number, file in enumerate(files) for group in range(file.metadata.num_row_groups)
+        ]
+        rows = [files[file].metadata.row_group(group).num_rows for file, group in self.groups]
+        self.starts: IntArray = np.cumsum([0, *rows])
+        self._recent = RecentlyUsed(self._load, _size, MEMORY_BUDGET)
+        largest = max(files[file].metadata.row_group(group).total_byte_size for file, group in self.groups)
+        if largest > LARGE_GROUP:
+            logger.info(
+                "%s holds row groups of up to %.1f GB, each of which is read as a whole: "
+                "written with row_group_size=100 it takes less memory", files[0].path, largest / 1e9,
+            )  # fmt: skip
+
+    @cached_property
+    def sizes(self) -> IntArray:
+        """Number of bytes of each image, ``int64 [n]``; -1 where there is none."""
+        return np.concatenate([self._recent[group].sizes for group in range(len(self.groups))])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def read(self, row: int) -> bytes:
+        """Return one encoded image.
+
+        Raises:
+            DecodeError: There is none.
+        """
+        group = self._group_of(row)
+        return self._recent[group].read(row - int(self.starts[group]))
+
+    def place(self, row: int) -> str:
+        """Return the file and row of an image, and its own file if it is not in the column."""
+        group = self._group_of(row)
+        file, _ = self.groups[group]
+        first = next(start for (other, _), start in zip(self.groups, self.starts, strict=False) if other == file)
+        path = self._recent[group].path(row - int(self.starts[group]))
+        place = f"row {row - first} of {self.files[file].path}"
+        return f"{path} ({place})" if path else place
+
+    def _group_of(self, row: int) -> int:
+        return int(np.searchsorted(self.starts, row, "right")) - 1
+
+    def _load(self, group: int) -> ImageColumn:
+        file, number = self.groups[group]
+        return ImageColumn(self.files[file].column(self.column, [number]))
+
+
+def _size(column: ImageColumn) -> int:
+    return column.nbytes
+
+
+def find_files(patterns: Sequence[str]) -> list[str]:
+    """Return the files that names and patterns stand for, those of a pattern sorted.
+
+    Raises:
+        UserError: There is none.
+    """
     files = []
     for pattern in patterns:
-        expanded = str(Path(pattern).expanduser())
-        found = [expanded] if Path(expanded).is_file() else sorted(glob(expanded, recursive=True))  # noqa: PTH207
-        found = [file for file in found if Path(file).is_file()]
+        found = [file for file in sorted(glob(_unambiguous(pattern), recursive=True)) if Path(file).is_file()]  # noqa: PTH207
         if not found:
             raise UserError(
                 f"No file {pattern!r}, seen from {Path.cwd()}. Check data.root= (or data.train=, data.val=)."
             )
         files += found
     return files
+
+
+def _unambiguous(pattern: str) -> str:
+    """Return the pattern with the part of it that exists as it is written taken as such."""
+    path = Path(pattern).expanduser()
+    if path.exists():
+        return escape(str(path))
+    existing = next(parent for parent in path.parents if parent.exists())
+    return str(Path(escape(str(existing))) / path.relative_to(existing))
+
+
+def _broken(path: str, error: Exception) -> UserError:
+    return UserError(f"Cannot read {path} as parquet: {error} Check that the file is whole.")

@@ -61,7 +61,7 @@ class BatchReader(Dataset[Batch | UserError]):
         ``resized_crop`` starts from the originals, all others from the plain image: there a batch is a look-up from
         then on.
         """
-        if not self.table.repeatable or not len(self.rows):
+        if not self.table.repeatable or not len(self.rows) or self.table.image(int(self.rows[0])).is_floating_point():
             return
         if self.augment.kind == "resized_crop":
             self.table = keep_originals(self.table, self.rows, budget) or self.table

@@ -7,8 +7,10 @@ from lightning import seed_everything
 from omegaconf import DictConfig
 
 from ktlight.config.instantiate import accepts, make
+from ktlight.data.classes import name_classes
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.dataset import ImageDataset
+from ktlight.data.encoded import without_corrupt
 from ktlight.errors import UserError
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
@@ -22,9 +24,11 @@ def seed(config: DictConfig) -> None:
 
 
 def load_dataset(config: DictConfig) -> ImageDataset:
-    """Return the data set that ``data=`` names."""
+    """Return the data set that ``data=`` names, without unreadable images and with its classes named as asked for."""
     dataset: ImageDataset = make(config.data.load)
-    return dataset
+    if config.data.skip_corrupt:
+        dataset = without_corrupt(dataset)
+    return name_classes(dataset, config.data.class_names) if config.data.class_names else dataset
 
 
 def data_module(config: DictConfig, dataset: ImageDataset) -> ImageDataModule:

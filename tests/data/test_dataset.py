@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import TensorDataset
+from torch.utils.data import Subset, TensorDataset
 from torchvision.transforms import v2
 
+from ktlight.data import arrays
 from ktlight.data import dataset as dataset_module
 from ktlight.data.arrays import TensorTable, from_torch
 from ktlight.data.augment import Augment
@@ -38,11 +39,19 @@ def test_identity_changes_with_images_and_labels():
     assert len({identity(), identity(change_image=True), identity(change_label=True), identity(count=39)}) == 4
 
 
-def test_fingerprint_of_a_large_split_reads_a_part(monkeypatch):
+def test_fingerprint_of_a_large_split_reads_a_part_and_all_sizes(monkeypatch):
     monkeypatch.setattr(dataset_module, "FINGERPRINT_BYTES", 100)
     reads = []
-    content_fingerprint(np.zeros(1000, np.int64), lambda row: reads.append(row) or b"x" * 10)
-    assert len(reads) == 11
+    labels, sizes = np.zeros(1000, np.int64), np.full(1000, 10)
+
+    def fingerprint():
+        return content_fingerprint(labels, sizes, lambda row: reads.append(row) or b"x" * 10)
+
+    first = fingerprint()
+    assert len(reads) == 10 and reads == sorted(reads)
+    unread = next(row for row in range(1000) if row not in reads)
+    sizes[unread] += 1
+    assert fingerprint() != first
 
 
 def test_label_out_of_range_names_the_row():
@@ -101,7 +110,70 @@ def test_torch_data_set_of_floats_passes_through():
 def test_torch_labels_are_read_without_the_images_where_they_are_known():
     known = Photos(v2.ToImage(), targets=[row % 3 for row in range(12)])
     dataset = from_torch(None, known)
-    assert dataset.train is None and dataset.val.labels.tolist() == known.targets and known.reads == 0
+    assert dataset.train is None and dataset.val.labels.tolist() == known.targets
+    assert known.reads <= arrays.SAMPLED_ROWS
+
+
+class Part(Photos):
+    """Some samples of a data set, written by hand: it passes on the attributes of the whole."""
+
+    def __init__(self, whole, rows):
+        self.whole, self.rows = whole, rows
+
+    def __getattr__(self, name):
+        return getattr(self.whole, name)
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, row):
+        return self.whole[self.rows[row]]
+
+
+@pytest.mark.parametrize("rows", [[4, 1], list(range(11, -1, -1))])
+def test_torch_targets_are_believed_only_if_the_samples_agree(rows):
+    part = Part(Photos(v2.ToImage(), targets=[row % 3 for row in range(12)]), rows)
+    assert from_torch(None, part).val.labels.tolist() == [row % 3 for row in rows]
+
+
+def test_torch_tensors_are_the_same_every_time():
+    images = torch.randint(0, 256, (12, 3, 12, 12), dtype=torch.uint8)
+    tensors = TensorDataset(images, torch.arange(12) % 3)
+
+    class Noisy(TensorDataset):
+        pass
+
+    repeatable = {kind: from_torch(None, kind).val.repeatable for kind in (tensors, Subset(tensors, [3, 1]))}
+    assert all(repeatable.values())
+    assert not any(from_torch(None, kind).val.repeatable for kind in (Noisy(*tensors.tensors), Photos(v2.ToImage())))
+
+
+def test_torch_identity_is_the_same_in_every_run():
+    to_image = v2.ToImage()
+
+    def identity(*, transform=to_image, shift=0, identity=None):
+        photos = Photos(lambda pixels: transform(pixels + np.uint8(shift)))
+        return from_torch(None, photos, identity=identity).identity
+
+    def noise(_):
+        return torch.randint(0, 256, (3, 12, 12), dtype=torch.uint8)
+
+    assert identity(transform=noise) == identity(transform=noise)
+    assert identity() == identity() and len({identity(), identity(shift=1), identity(transform=noise)}) == 3
+    assert identity(identity="photos 1") == identity(identity="photos 1", shift=1) != identity(identity="photos 2")
+
+
+def test_tensors_are_told_apart_by_every_pixel():
+    def identity(images):
+        return from_torch(None, TensorDataset(images, torch.arange(40) % 3)).identity
+
+    images = torch.zeros(40, 3, 4, 4, dtype=torch.uint8)
+    others = {identity(images)}
+    for row in range(40):
+        changed = images.clone()
+        changed[row, 0, 0, 0] = 1
+        others.add(identity(changed))
+    assert len(others) == 41
 
 
 def test_random_transforms_of_a_torch_data_set_stay_random():

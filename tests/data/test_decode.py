@@ -1,5 +1,6 @@
 """Decoding, against Pillow."""
 
+import contextlib
 import io
 
 import numpy as np
@@ -66,3 +67,14 @@ def test_exif_orientation_is_ignored_as_in_torchvision_and_told(format):
     assert expected.shape == random_pixels(0).shape
     assert is_rotated(stream.getvalue())
     assert not any(map(is_rotated, (b"", b"text", encode(random_pixels(0), format), stream.getvalue()[:20])))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_damage_never_ends_the_process(format):
+    good = encode(np.asarray(Image.fromarray(random_pixels(0)).resize((64, 48))), format)
+    random = np.random.default_rng(0)
+    for start in random.integers(8, len(good), 60):
+        damaged = bytearray(good)
+        damaged[start : start + 300] = bytes(len(damaged[start : start + 300]))
+        with contextlib.suppress(DecodeError):
+            assert decode(bytes(damaged)).dtype == torch.uint8

@@ -1,28 +1,25 @@
 """Data sets from files, folders and the Hub; good and bad."""
 
 import json
+import re
 
 import datasets
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from timm.data.imagenet_info import ImageNetInfo
 from torchvision.datasets import ImageFolder
 
-from ktlight.data.arrow import ArrowTable
 from ktlight.data.augment import Augment
 from ktlight.data.datamodule import ImageDataModule
+from ktlight.data.encoded import EncodedTable
 from ktlight.data.huggingface import load_cifar, load_imagenet
 from ktlight.data.imagefolder import load_imagefolder
 from ktlight.data.parquet import load_parquet
 from ktlight.errors import UserError
 
 from .conftest import encode, random_pixels
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 def pixels_of(row: int) -> torch.Tensor:
@@ -89,10 +86,14 @@ def test_parquet_bad_settings(parquet_file, settings, message):
 def test_parquet_bad_rows(parquet_file):
     good, half = encode(random_pixels(0)), encode(random_pixels(1))[:80]
     dataset = load_parquet(None, parquet_file("a.parquet", [0, 1, 0], [good, half, None]))
-    with pytest.raises(UserError, match=r"Cannot decode the image in row 1 of .*a\.parquet: .*Replace or remove it"):
-        dataset.val.image(1)
-    with pytest.raises(UserError, match=r"There is no image in row 2 of .*a\.parquet"):
-        dataset.val.image(2)
+    for row in (1, 2):
+        with pytest.raises(UserError) as caught:
+            dataset.val.image(row)
+        assert re.fullmatch(
+            r"2 of 3 images of \S+a\.parquet cannot be read: row 1 of \S+a\.parquet \(.+\), row 2 of \S+a\.parquet "
+            r"\(there is no image\)\. Replace or remove them, or leave them out with data\.skip_corrupt=true\.",
+            str(caught.value),
+        )
     with pytest.raises(UserError, match=r"Row 1 of .*b\.parquet has no label"):
         load_parquet(None, parquet_file("b.parquet", [0, None], [good, good]))
     with pytest.raises(UserError, match=r"no rows in .*c\.parquet: a split cannot be empty"):
@@ -132,11 +133,9 @@ def test_bad_class_folders(class_folders, tmp_path):
         load_imagefolder()
     (val / "dog" / "0.png").write_bytes(b"not an image")
     dataset = load_imagefolder(val=str(val))
-    with pytest.raises(UserError, match=r"Cannot decode the image in .*dog.0\.png"):
-        dataset.val.image(6)
     (val / "dog" / "1.png").unlink()
-    with pytest.raises(UserError, match=r"Cannot read the image in row 7 of .*dog.1\.png"):
-        dataset.val.image(7)
+    with pytest.raises(UserError, match=r"2 of 9 images of .*dog/0\.png \(.*dog/1\.png \(No such file"):
+        dataset.val.image(6)
     (val / "eel").mkdir()
     with pytest.raises(UserError, match=r"class folder .*eel holds no image"):
         load_imagefolder(val=str(val))
@@ -148,6 +147,17 @@ def test_imagenet_folders_must_be_imagenets(class_folders):
     folder = class_folders("val", ["n01440764", "n01443537"])
     with pytest.raises(UserError, match="has 2 class folders, but ImageNet has 1000"):
         load_imagenet("imagenet", "no/matter", str(folder.parent))
+
+
+def test_imagenet_folders_are_its_wordnet_ids(class_folders):
+    wnids = ImageNetInfo("imagenet-1k").label_names()
+    right = class_folders("val", wnids, images_per_class=1)
+    dataset = load_imagenet("imagenet", "no/matter", str(right.parent))
+    assert dataset.wnids == dataset.class_names == tuple(wnids)
+    (right / wnids[0]).rename(right / "0")
+    (right / wnids[1]).rename(right / "n00000000")
+    with pytest.raises(UserError, match=r"none of ImageNet-1k's WordNet ids .*: 0, n00000000\. .*data=imagefolder"):
+        load_imagenet("imagenet", "no/matter", str(right.parent))
 
 
 def test_cifar_from_a_folder(parquet_file, tmp_path):
@@ -186,7 +196,7 @@ def test_arrow_table_survives_a_worker_that_is_spawned(parquet_file):
 
     table = load_parquet(None, parquet_file("a.parquet", [0, 1])).val
     copy = pickle.loads(pickle.dumps(table))
-    assert isinstance(copy, ArrowTable) and torch.equal(copy.image(1), table.image(1))
+    assert isinstance(copy, EncodedTable) and torch.equal(copy.image(1), table.image(1))
 
 
 def first_batch(dataset, canvas: int, **settings):
@@ -217,5 +227,5 @@ def test_shared_imagenet_samples(shared_data, monkeypatch):
     monkeypatch.setattr("ktlight.data.reader.MEMORY_BUDGET", 0)
     dataset = load_parquet(None, str(shared_data / "imagenet_samples" / "imagenet-samples.parquet"))
     assert dataset.val.labels.tolist() == list(range(1000)) and dataset.native_size == 256
-    batch, _ = first_batch(dataset, 256, eval_batch_size=10)
+    ((batch,), *_), _ = first_batch(dataset, 256, eval_batch_size=10)
     assert batch["image"].shape == (10, 3, 256, 256)
