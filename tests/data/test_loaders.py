@@ -224,8 +224,8 @@ def test_shared_tiny_imagenet(shared_data):
 
 
 def test_shared_imagenet_samples(shared_data, monkeypatch):
-    monkeypatch.setattr("ktlight.data.reader.MEMORY_BUDGET", 0)
+    monkeypatch.setattr("ktlight.data.datamodule.MEMORY_BUDGET", 0)
     dataset = load_parquet(None, str(shared_data / "imagenet_samples" / "imagenet-samples.parquet"))
     assert dataset.val.labels.tolist() == list(range(1000)) and dataset.native_size == 256
-    ((batch,), *_), _ = first_batch(dataset, 256, eval_batch_size=10)
+    batch, _ = first_batch(dataset, 256, eval_batch_size=10)
     assert batch["image"].shape == (10, 3, 256, 256)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ktlight.data import originals, reader
+from ktlight.data import datamodule, originals
 from ktlight.data.augment import Augment
 from ktlight.data.originals import OriginalsInMemory, keep_originals
 from ktlight.data.parquet import read_parquet
@@ -68,7 +68,7 @@ def test_views_are_those_of_images_decoded_again(jpegs, monkeypatch, workers):
     kept = data_module(jpegs, **settings)
     views = [epoch_of(kept.train_dataloader(), epoch) for epoch in (0, 1)]
     assert isinstance(kept.train_dataloader().dataset.table, OriginalsInMemory)
-    monkeypatch.setattr(reader, "MEMORY_BUDGET", 0)
+    monkeypatch.setattr(datamodule, "MEMORY_BUDGET", 0)
     again = data_module(jpegs, **settings)
     assert again.train_dataloader().dataset.table is jpegs
     assert all(same(view, epoch_of(again.train_dataloader(), epoch)) for epoch, view in enumerate(views))
