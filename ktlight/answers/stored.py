@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 
 import numpy as np
-import timm
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
@@ -20,15 +20,17 @@ from ktlight.models.sources import LiveSource
 from ktlight.models.zoo import cache_directory
 from ktlight.store.entry import Damaged, Shape
 from ktlight.store.form import Features, Form, Full, make_form
-from ktlight.store.key import Key, structure
+from ktlight.store.key import Key
 from ktlight.store.source import StoredSource
-from ktlight.store.store import LogitStore
+from ktlight.store.store import LogitStore, NoRoom
+from ktlight.store.structure import structure
 from ktlight.training.trainer import build_trainer, shows_progress
 from ktlight.types import Batch, LogitSource
 
 logger = logging.getLogger(__name__)
 
-MODES = ("auto", "off", "readonly")
+MODES = ("auto", "fill", "readonly", "off")
+SOFTWARE = " ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm", "simplejpeg"))
 PROBE = 4  # rows asked twice
 SAME = 8  # roundings: answers that differ by more, in units of the largest logit, are different answers
 
@@ -54,22 +56,31 @@ class Device:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one model is asked: views that differ by their number only, and what is kept of its answers, and how."""
+    """What one model is asked, and what is kept of its answers.
+
+    Attributes:
+        classifier: The model.
+        views: What it is asked about; they differ by their number only.
+        form: What is kept, and how.
+        asked_again: Whether this run or a similar one asks the same again, so that storing pays.
+    """
 
     classifier: Classifier
     views: Sequence[OrderedView]
     form: Form
+    asked_again: bool = True
 
 
 class OutputStore:
-    """The store, by the config groups ``cache`` and ``trainer``.
+    """The store, by the config groups ``store`` and ``trainer``.
 
     Args:
         config: The composed config.
+        mode: In place of ``store.mode``.
     """
 
-    def __init__(self, config: DictConfig) -> None:
-        self.mode: str = config.store.mode
+    def __init__(self, config: DictConfig, mode: str | None = None) -> None:
+        self.mode: str = mode or config.store.mode
         if self.mode not in MODES:
             raise UserError(f"unknown store.mode '{self.mode}': choose one of {', '.join(MODES)}")
         self.store = LogitStore(cache_directory() / "store", config.store.max_gb)
@@ -79,7 +90,8 @@ class OutputStore:
         trainer = build_trainer(config.trainer)
         self.processes = trainer.world_size
         device = trainer.strategy.root_device
-        self.device = Device(device, trainer.precision_plugin.forward_context, f"{device.type} {trainer.precision}")
+        kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        self.device = Device(device, trainer.precision_plugin.forward_context, f"{kind} {trainer.precision}")
         self.said: set[str] = set()
 
     def sources(
@@ -113,17 +125,17 @@ class OutputStore:
     def training_outputs(self, classifier: Classifier, data: ImageDataModule, epochs: int) -> Outputs:
         """Return what a transfer of ``epochs`` epochs asks of a classifier."""
         views = [data.training_view(view) for view in data.training_views(epochs)]
-        return Outputs(classifier, views, make_form(self.top_k, classifier.num_classes))
+        return Outputs(classifier, views, make_form(self.top_k, classifier.num_classes), data.views is not None)
 
     def outputs(self, classifier: Classifier, views: Sequence[OrderedView]) -> list[Tensor] | None:
         """Return the stored logits ``[rows, C]`` of each view, all of them, computing what is missing.
 
         Returns:
             None where the outputs are to be computed live: ``store=off``, or ``auto`` and they are not a function of
-            the sample, which is said.
+            the sample, or there is no room for them, which is said.
 
         Raises:
-            UserError: ``store=readonly`` and an entry is missing or damaged, or the disk is too small or read-only.
+            UserError: ``store=readonly`` and an entry is missing or damaged; ``store=fill`` and they cannot be stored.
         """
         return self._stored(Outputs(classifier, views, Full()))
 
@@ -144,12 +156,15 @@ class OutputStore:
             keys = self.keys(wanted)
             found = {key: self._open(key) for key in keys}
             missing = {key: view for key, view in zip(keys, wanted.views, strict=True) if found[key] is None}
+            if self.mode == "auto" and not wanted.asked_again and len(missing) == len(found):
+                self._say("Frozen models run live: each epoch draws fresh views (store=fill keeps their outputs too)")
+                return None
             if missing:
                 found |= self._compute(wanted, missing)
-        except Unrepeatable as error:
-            if self.mode == "readonly":
-                raise UserError(f"{error}: use store=auto or store=off, which compute them live") from error
-            self._say(f"{error}: computed live")
+        except (Unrepeatable, NoRoom) as error:
+            if self.mode != "auto":
+                raise UserError(f"{error}. store=auto computes live where nothing can be stored") from error
+            self._say(f"Computed live: {error}")
             return None
         return [stored for stored in found.values() if stored is not None]
 
@@ -167,7 +182,7 @@ class OutputStore:
                 transform=view.transform,
                 view=view.view,
                 precision=self.device.name,
-                software=f"torch {torch.__version__} timm {timm.__version__}",
+                software=SOFTWARE,
                 form=wanted.form.name,
             )
             for view in wanted.views
@@ -214,9 +229,7 @@ class OutputStore:
             self.store.write(key, shape, lambda start: self._blocks(wanted, view, start))
             stored = self.store.open(key)
         if stored is None:
-            raise UserError(
-                f"another run deleted {self.store.folder(key)} to make room for its own: raise store.max_gb"
-            )
+            raise NoRoom(f"another run deleted {self.store.folder(key)} to make room for its own: raise store.max_gb")
         return stored
 
     def _blocks(self, wanted: Outputs, view: OrderedView, start: int) -> Iterator[Tensor]:

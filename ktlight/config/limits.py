@@ -126,7 +126,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "pretrain.part": ("all", "head"),
     "schedule.order": ("given", "asc", "desc", "random"),
     "schedule.average": ("uniform", "greedy"),
-    "store.mode": ("auto", "off", "readonly"),
+    "store.mode": ("auto", "fill", "readonly", "off"),
     "store.action": ("fill", "list", "verify", "prune"),
 }
 ABSENT = object()

@@ -17,17 +17,21 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ktlight.errors import UserError
 from ktlight.store.entry import Damaged, Shape, check_bytes, continued, map_file, note, read_entry, to_bytes
 from ktlight.store.key import FORMAT, Key
-from ktlight.store.lock import take_lock, unlock
 
 logger = logging.getLogger(__name__)
 
 MEND = "choose another folder with the environment variable KTLIGHT_CACHE, or use store=off"
 NEVER = 0.0
+
+
+class NoRoom(UserError):  # noqa: N818  (says what is the matter with the store)
+    """Outputs cannot be stored: the disk or the limit is too small, or the folder cannot be written."""
 
 
 class LogitStore:
@@ -78,7 +82,7 @@ class LogitStore:
             compute: Gives, for a row, consecutive blocks ``[b, columns]`` from there to the last row.
 
         Raises:
-            UserError: The disk does not take it; what was written so far is kept for the next writer.
+            NoRoom: The disk does not take it; what was written so far is kept for the next writer.
         """
         partial = self._partial(key)
         start, checksum = continued(partial, shape)
@@ -115,19 +119,19 @@ class LogitStore:
         """Prune what was used least recently until ``needed`` bytes fit, before anything is written.
 
         Raises:
-            UserError: They cannot fit: the limit or the disk is too small.
+            NoRoom: They cannot fit: the limit or the disk is too small.
         """
         takes = f"the outputs to store for this run take {_size(needed)}"
         if self.max_bytes is not None:
             if needed > self.max_bytes:
-                raise UserError(
+                raise NoRoom(
                     f"{takes}, more than store.max_gb={self.max_bytes / 1e9:g}: raise it, draw fewer views "
                     "(data.views), keep only the largest logits (store.top_k), or use store=off"
                 )
             self.prune(self.max_bytes - needed)
         free = shutil.disk_usage(_existing(self.root)).free
         if needed > free:
-            raise UserError(f"{takes}, but {self.root} has {_size(free)} left: make room, {MEND}")
+            raise NoRoom(f"{takes}, but {self.root} has {_size(free)} left: make room, {MEND}")
 
     def prune(self, most: int) -> None:
         """Delete what was used least recently until the rest takes at most ``most`` bytes; first what is of no use."""
@@ -152,7 +156,7 @@ class LogitStore:
         Without ``wait``, yield False where another process holds it.
 
         Raises:
-            UserError: The folder cannot be written.
+            NoRoom: The folder cannot be written.
         """
         with self.lock_name(key.digest, wait) as held:
             yield held
@@ -171,19 +175,19 @@ class LogitStore:
     @contextmanager
     def lock_name(self, digest: str, wait: bool) -> Iterator[bool]:
         """Hold the lock of the entry of this name; as `lock`."""
-        path = self.root / f"{digest}.lock"
-        with self._writing():
-            self.root.mkdir(parents=True, exist_ok=True)
-            file = take_lock(path, wait)
-        if file is None:
+        lock = FileLock(self.root / f"{digest}.lock")
+        try:
+            with self._writing():
+                self.root.mkdir(parents=True, exist_ok=True)
+                lock.acquire(blocking=wait)
+        except Timeout:
             yield False
             return
-        with file:
-            try:
-                yield True
-            finally:
-                path.unlink(missing_ok=True)
-                unlock(file)
+        try:
+            yield True
+        finally:
+            Path(lock.lock_file).unlink(missing_ok=True)  # who waited for it takes a new one
+            lock.release()
 
     def _partial(self, key: Key) -> Path:
         return self.root / f"{key.digest}.partial"
@@ -192,8 +196,10 @@ class LogitStore:
     def _writing(self) -> Iterator[None]:
         try:
             yield
+        except Timeout:  # an OSError too
+            raise
         except OSError as error:
-            raise UserError(
+            raise NoRoom(
                 f"outputs cannot be stored in {self.root} ({error}): make room there or make it writable, {MEND}. "
                 "What was stored so far is kept"
             ) from error

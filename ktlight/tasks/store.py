@@ -48,14 +48,14 @@ def fill(config: DictConfig, folder: RunFolder) -> None:
     """Store the outputs of ``models`` for the training views and the test images of the data."""
     if not config.models:
         raise UserError("task=store needs models whose outputs to store: models=[resnet50,vit_s]")
-    if config.store.mode != "auto":
-        raise UserError(f"task=store cannot fill the store with cache={config.store.mode}: use store=auto")
+    if config.store.mode not in ("auto", "fill"):
+        raise UserError(f"task=store cannot fill the store with store={config.store.mode}: use store=fill")
     dataset = load_dataset(config)
     classifiers = []
     for name in config.models:
         model = model_config(model_node(name))
         classifiers.append(trained_classifier(config, name, model, dataset, folder).frozen_copy())
-    outputs = OutputStore(config)
+    outputs = OutputStore(config, mode="fill")
     data = data_module(config, dataset)
     for classifier in classifiers:
         started = time.perf_counter()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from filelock import FileLock
 from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, dropout
@@ -36,10 +37,10 @@ def config(*overrides: str) -> DictConfig:
     return _config(["data=python", "trainer=cpu", "trainer.progress=false", *overrides])
 
 
-def data(dataset: ImageDataset | None = None) -> ImageDataModule:
+def data(dataset: ImageDataset | None = None, views: int | None = 2) -> ImageDataModule:
     return ImageDataModule(
         dataset or tiny.dataset(), canvas=tiny.SIZE, augment=Augment("none" if dataset else "pad_crop", 0.25),
-        fraction=0.75, views=2, batch_size=8, eval_batch_size=7, workers=0, seed=0,
+        fraction=0.75, views=views, batch_size=8, eval_batch_size=7, workers=0, seed=0,
     )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def test_what_is_no_function_of_the_sample_is_not_stored(
     teacher = make()
     with caplog.at_level(logging.INFO, "ktlight"):
         assert sources(teacher) is teacher
-    assert reason in caplog.text and "computed live" in caplog.text
+    assert reason in caplog.text and "Computed live" in caplog.text
     assert not list(folder.glob("*"))
 
 
@@ -147,16 +148,51 @@ def test_random_transforms_are_never_stored(folder: Path, caplog: pytest.LogCapt
     with caplog.at_level(logging.INFO, "ktlight"):
         assert cache.sources([teacher], images, 5) == [teacher]
         assert cache.outputs(teacher.classifier, [images.test_images(None)]) is None
-    assert caplog.text.count("the data's own transforms may be random: computed live") == 1  # said once
-    with pytest.raises(UserError, match="may be random: use store=auto or store=off"):
+    assert caplog.text.count("the data's own transforms may be random") == 1  # said once
+    with pytest.raises(UserError, match=r"may be random\. store=auto computes live"):
         sources(teacher, "store=readonly", images=images)
     assert not folder.exists()
 
 
-def test_too_little_room_is_an_error_before_anything_is_written(folder: Path) -> None:
+@pytest.fixture
+def read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lock can be made below the folder."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+
+
+def test_without_room_auto_runs_live_and_fill_says_so(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    teacher, little = live(), "store.max_gb=1e-7"
+    with caplog.at_level(logging.INFO, "ktlight"):
+        assert sources(teacher, little) is teacher
+    assert len(caplog.records) == 1 and "Computed live: the outputs to store for this run take" in caplog.text
     with pytest.raises(UserError, match=r"outputs to store for this run take .* GB, more than store.max_gb=1e-07"):
-        sources(live(), "store.max_gb=1e-7")
+        sources(teacher, little, "store=fill")
     assert not folder.exists()
+
+
+@pytest.mark.usefixtures("read_only")
+def test_a_read_only_home(caplog: pytest.LogCaptureFixture) -> None:
+    teacher = live()
+    with caplog.at_level(logging.INFO, "ktlight"):
+        assert sources(teacher) is teacher
+    assert "Computed live: outputs cannot be stored in" in caplog.text and "Permission denied" in caplog.text
+    with pytest.raises(UserError, match=r"cannot be stored in .*Permission denied"):
+        sources(teacher, "store=fill")
+
+
+def test_fresh_views_are_stored_on_demand_only(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    teacher, images = live(), data(views=None)
+    with caplog.at_level(logging.INFO, "ktlight"):
+        assert sources(teacher, images=images) is teacher
+    assert len(caplog.records) == 1 and "each epoch draws fresh views (store=fill" in caplog.text
+    assert not folder.exists()
+    assert isinstance(sources(teacher, "store=fill", images=images), StoredSource)
+    assert isinstance(sources(teacher, images=images), StoredSource)  # they are there: so they are read
+    assert len(list(folder.iterdir())) == 5
 
 
 def test_compressed_outputs(folder: Path) -> None:

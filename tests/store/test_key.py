@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,12 +11,13 @@ import tiny
 import torch
 from torch import nn
 
+from ktlight.answers import stored
 from ktlight.answers.stored import OutputStore
 from ktlight.api import _config
 from ktlight.data.augment import Augment
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.models.classifier import Classifier
-from ktlight.store.key import Key, structure
+from ktlight.store.key import Key
 
 from .conftest import KEY
 
@@ -109,10 +111,22 @@ def test_what_changes_the_key(name: str) -> None:
     assert (unchanged() != changed.digest()) == (name in CHANGES)
 
 
-def test_buffers_outside_the_state_dict_count() -> None:
-    def network(mean: float) -> nn.Module:
-        module = nn.Linear(2, 2)
-        module.register_buffer("mean", torch.tensor(mean), persistent=False)
-        return module
+def test_the_software_and_the_device_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = case().digest()
+    monkeypatch.setattr(stored, "SOFTWARE", stored.SOFTWARE.replace("simplejpeg ", "simplejpeg 0"))
+    assert case().digest() != before
+    assert all(f"{name} " in stored.SOFTWARE for name in ("torch", "torchvision", "timm", "simplejpeg"))
 
-    assert structure(network(0.5)) == structure(network(0.5)) != structure(network(0.25))
+
+def test_gpus_of_different_models_share_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Trainer:
+        world_size, precision = 1, "32-true"
+        strategy = SimpleNamespace(root_device=torch.device("cuda", 0))
+        precision_plugin = SimpleNamespace(forward_context=None)
+
+    monkeypatch.setattr(stored, "build_trainer", lambda config: Trainer)
+    names = set()
+    for name in ("NVIDIA H100", "NVIDIA A100"):
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device, name=name: name)
+        names.add(OutputStore(_config(["data=python", "trainer=cpu"])).device.name)
+    assert names == {"NVIDIA H100 32-true", "NVIDIA A100 32-true"}

@@ -11,19 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import timm
 import torch
 from conftest import Command, run_here
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 import ktlight
-from ktlight.answers.stored import OutputStore
-from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
 from ktlight.routing.router import SampleRouter
 from ktlight.store.source import StoredSource
-from ktlight.tasks import store as store_task
 
 pytestmark = pytest.mark.usefixtures("zoo")
 
@@ -160,27 +156,18 @@ def test_the_store_is_filled_ahead_and_kept_in_order(command: Command, store: Pa
     assert not list(store.iterdir())
 
 
-def test_models_of_several_input_sizes_are_stored_on_the_canvas_of_each_pair(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = {"test_resnet": 32, "test_convnext": 64, "test_efficientnet": 96}
-    filled = []
-
-    def untrained(config: Any, role: str, model: Any, *_: object) -> Classifier:
-        name = model.name
-        return Classifier.from_network(timm.create_model(name), name=name, img_size=sizes[name], crop_pct=1.0)
-
-    monkeypatch.setattr(store_task, "trained_classifier", untrained)
-    monkeypatch.setattr(OutputStore, "fill", lambda _, model, data, epochs: filled.append((model.name, data.canvas)))
-    assert command("task=store", f"models=[{','.join(sizes)}]", "data.canvas=null").code == 0
-    assert filled == [
-        *[("test_resnet", 64), ("test_resnet", 96)],
-        *[("test_convnext", 64), ("test_convnext", 96)],
-        ("test_efficientnet", 96),
-    ]
-    filled.clear()
-    assert command("task=store", "models=[test_convnext]", "data.canvas=null").code == 0
-    assert filled == [("test_convnext", 64)]
+def test_fresh_views_are_filled_on_demand(command: Command, store: Path) -> None:
+    """By itself a run does not store what it reads once; once filled, it is read."""
+    options = ["method=kl_dp", "data.views=null", EPOCHS]
+    ran = command(*options)
+    assert ran.code == 0 and "each epoch draws fresh views" in ran.out
+    assert len(list(store.iterdir())) == 2  # the test images of two models
+    assert command("task=store", "models=[test_vit,test_convnext]", "data.views=null", EPOCHS).code == 0
+    filled = len(list(store.iterdir()))
+    assert filled > 2
+    again = command(*options, "seed=0")
+    assert again.code == 0 and "each epoch draws fresh views" not in again.out
+    assert len(list(store.iterdir())) == filled
 
 
 def test_wrong_action_and_mode(command: Command) -> None:

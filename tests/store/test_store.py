@@ -69,9 +69,9 @@ DAMAGES = {
     "checksum differs": flip,
     "in format 1; this version reads": other_version,
     "holds the outputs of something else": other_weights,
-    "cannot be read (JSONDecodeError": lambda folder: (folder / "entry.json").write_text('{"format": 2,'),
+    "cannot be read (JSONDecodeError": lambda folder: (folder / "entry.json").write_text('{"format": 3,'),
     "cannot be read (FileNotFoundError": lambda folder: (folder / "entry.json").unlink(),
-    "cannot be read (KeyError": lambda folder: (folder / "entry.json").write_text('{"format": 2}'),
+    "cannot be read (KeyError": lambda folder: (folder / "entry.json").write_text('{"format": 3}'),
     "cannot be read (TypeError": lambda folder: (folder / "entry.json").write_text("[]"),
     "No such file or directory": lambda folder: (folder / "logits.bin").unlink(),
 }
