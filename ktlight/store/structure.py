@@ -22,10 +22,9 @@ def structure(network: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, module in network.named_modules():
         settings = {key: described(value) for key, value in vars(module).items() if key not in OWN}
-        code = class_code(type(module))
-        digest.update(
-            f"{name} {qualified(type(module))} {code} {module.extra_repr()} {sorted(settings.items())}\n".encode()
-        )
+        code = class_code(type(module))  # type: ignore[arg-type]  # classes are hashable
+        kind = f"{qualified(type(module))} {code}"
+        digest.update(f"{name} {kind} {module.extra_repr()} {sorted(settings.items())}\n".encode())
     for name, buffer in network.named_buffers():  # those outside the state dict too
         digest.update(f"{name} {described(buffer)}\n".encode())
     return digest.hexdigest()
