@@ -73,7 +73,7 @@ def read_folder(folder: str) -> EncodedTable:
         labels += [label] * len(found)
     if others:
         kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common())
-        logger.info("%d files in %s are left out, no images by their names: %s", others.total(), folder, kinds)
+        logger.info("left out of %s, no images by their names: %s", folder, kinds)
     return EncodedTable(ImageFiles(paths), np.array(labels, np.int64), folder, tuple(classes))
 
 

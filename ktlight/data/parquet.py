@@ -20,8 +20,8 @@ from ktlight.functional.randomness import IntArray
 
 logger = logging.getLogger(__name__)
 
-MEMORY_BUDGET = 2**27
-LARGE_GROUP = 2**30
+WHOLE_BUDGET = 2**30
+PART_BUDGET = 2**27
 BATCH = 256
 
 
@@ -125,10 +125,11 @@ class ParquetFile(NamedTuple):
 
 
 class ParquetImages:
-    """The images of parquet files, read by row groups; those read last stay in memory, up to 128 MiB.
+    """The images of parquet files, still encoded. Nothing is copied to disk.
 
-    Nothing is copied to disk. A row group is the least that can be read: many small ones take little memory and are
-    quick to jump between, as Hugging Face writes them (100 images each).
+    Up to 1 GiB stays in memory once it was read, shared with worker processes forked after that. Of more, each process
+    keeps the 128 MiB of row groups read last. A row group is the least that can be read, so many small ones are quick
+    to jump between.
 
     Args:
         files: The files, none of them empty.
@@ -143,12 +144,14 @@ class ParquetImages:
         ]
         rows = [files[file].metadata.row_group(group).num_rows for file, group in self.groups]
         self.starts: IntArray = np.cumsum([0, *rows])
-        self._recent = RecentlyUsed(self._load, _size, MEMORY_BUDGET)
-        largest = max(files[file].metadata.row_group(group).total_byte_size for file, group in self.groups)
-        if largest > LARGE_GROUP:
+        sizes = [files[file].metadata.row_group(group).total_byte_size for file, group in self.groups]
+        fits = sum(sizes) <= WHOLE_BUDGET
+        self._recent = RecentlyUsed(self._load, _size, WHOLE_BUDGET if fits else PART_BUDGET)
+        if not fits:
             logger.info(
-                "%s holds row groups of up to %.1f GB, each of which is read as a whole: "
-                "written with row_group_size=100 it takes less memory", files[0].path, largest / 1e9,
+                "%s: %.1f GB do not stay in memory, and for one image its row group of up to %.0f MB is read; smaller "
+                "ones (row_group_size=100) or an image folder are faster",
+                files[0].path, sum(sizes) / 1e9, max(sizes) / 1e6,
             )  # fmt: skip
 
     @cached_property

@@ -1,5 +1,6 @@
 """Parquet files, read in place."""
 
+import logging
 import os
 import pickle
 from pathlib import Path
@@ -87,19 +88,29 @@ def test_nothing_is_copied(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
 
 
-def test_memory_holds_a_few_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "MEMORY_BUDGET", 2**20)
+def test_memory_holds_a_few_row_groups_of_a_large_split(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(parquet, "WHOLE_BUDGET", 2**23)
+    monkeypatch.setattr(parquet, "PART_BUDGET", 2**20)
     noise = np.random.default_rng(0)
     images = [noise.bytes(2**14) for _ in range(1000)]  # 16 MiB, in groups of 320 KiB
     pq.write_table(pa.table({"image": images, "label": [0] * 1000}), tmp_path / "a.parquet", row_group_size=20)
     size = sum(map(len, images))
-    table = read_parquet(str(tmp_path / "a.parquet"))
+    with caplog.at_level(logging.INFO):
+        table = read_parquet(str(tmp_path / "a.parquet"))
+    assert "0.0 GB do not stay in memory, and for one image its row group of up to 0 MB is read" in caplog.text
     before, most = pa.total_allocated_bytes(), 0
     for row in noise.permutation(1000)[:200]:
         assert table.images.read(int(row)) == images[row]
         most = max(most, pa.total_allocated_bytes() - before)
     assert table.fingerprint
     assert 2**18 < most < 2**22 < size
+
+
+def test_a_split_that_fits_is_read_once(tmp_path, monkeypatch):
+    table = read_parquet(write(tmp_path / "a.parquet", range(30), row_group_size=4))
+    assert table.fingerprint
+    monkeypatch.setattr(pq, "ParquetFile", None)
+    assert all(torch.equal(table.image(row), pixels_of(row)) for row in range(29, -1, -1))
 
 
 @pytest.mark.parametrize("context", ["fork", "spawn"])
