@@ -105,6 +105,7 @@ NUMBERS = {
 }
 SWITCHES = (
     "resume",
+    "zoo.all",
     "data.augment.flip",
     "data.skip_corrupt",
     "method.update_teacher",
@@ -127,6 +128,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "schedule.order": ("given", "asc", "desc", "random"),
     "schedule.average": ("uniform", "greedy"),
     "store.mode": ("auto", "fill", "readonly", "off"),
+    "zoo.action": ("list", "remove"),
     "store.action": ("fill", "list", "verify", "prune"),
 }
 ABSENT = object()

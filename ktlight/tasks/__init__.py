@@ -32,6 +32,10 @@ def run_task(config: DictConfig) -> dict[str, Any]:
             from ktlight.tasks.store import run_store
 
             return run_store(config)
+        if config.task.name == "zoo":
+            from ktlight.tasks.zoo import run_zoo
+
+            return run_zoo(config)
         from ktlight.tasks.evaluate import run_evaluate
 
         return run_evaluate(config)

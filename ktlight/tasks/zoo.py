@@ -1,0 +1,49 @@
+"""The zoo from the command line: what models there are for a data set, and away with one (task=zoo)."""
+
+import logging
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ktlight.errors import UserError
+from ktlight.models.zoo import Entry, Zoo
+from ktlight.report.zoo import print_models
+from ktlight.training.assemble import load_dataset
+from ktlight.training.record import open_folder
+
+logger = logging.getLogger(__name__)
+
+
+def run_zoo(config: DictConfig) -> dict[str, Any]:
+    """Do ``zoo.action`` and return the models that there are then.
+
+    Raises:
+        UserError: The model to remove is not named, or there is none of that name.
+    """
+    folder = open_folder(config)
+    zoo, options = Zoo(), config.zoo
+    identity = None if options.all else load_dataset(config).identity
+    if options.action == "remove":
+        if not options.name:
+            raise UserError("zoo.action=remove needs to know which model: zoo.name=NAME (task=zoo lists the names)")
+        entry = zoo.named(options.name, identity)
+        zoo.remove(entry)
+        logger.info("Removed %s", entry)
+    models = [facts(entry) for entry in zoo.entries(identity)]
+    print_models(models, zoo.root)
+    results = {"task": "zoo", "action": options.action, "data": config.data.name, "models": models}
+    folder.write_results(results)
+    return results
+
+
+def facts(entry: Entry) -> dict[str, Any]:
+    """Return what the table says of a model."""
+    record = entry.record
+    kept = ("data", "epochs", "seed", "acc", "parameters", "created")
+    return {
+        "name": entry.name,
+        "model": record["student"],
+        **{key: record[key] for key in kept},
+        "holdout": record["recipe"]["data"]["holdout"],
+        "bytes": entry.size,
+    }
