@@ -35,10 +35,9 @@ class Provenance:
     holdout: float | None = None
     licence: str | None = None
 
-    @property
-    def knows_held_out(self) -> bool:
-        """Whether the weights may have been trained on images that this run holds out: only the zoo knows that not."""
-        return self.source != "zoo"
+    def may_have_seen(self, holdout: float) -> bool:
+        """Return whether the weights may have been trained on the images that a run holds out; the zoo knows."""
+        return self.source != "zoo" or (self.holdout or 0) != holdout
 
     def __str__(self) -> str:
         facts = f" ({trained_for(self.epochs, self.seed, self.acc)})" if self.source == "zoo" else ""

@@ -8,6 +8,7 @@ from ktlight.data.datamodule import ImageDataModule
 from ktlight.errors import UserError
 from ktlight.methods.base import TransferMethod
 from ktlight.models.classifier import Classifier
+from ktlight.stages.notices import warn_of_seen_images
 from ktlight.stages.schedule import stage_epochs
 from ktlight.stages.stage import build_method, check_router
 
@@ -59,10 +60,12 @@ def check_holdout(
         f"method={config.method.name}": method.needs_holdout,
         "the router": check_router(config, method, dict(list(models.items())[:2])),
     }
-    for what in (name for name, is_so in decides.items() if is_so):
+    deciders = [name for name, is_so in decides.items() if is_so]
+    for what in deciders:
         data.holdout_images(None)
         if config.data.evaluate_on == "holdout":
             raise UserError(
                 f"{what} decides on data.holdout's images, so they cannot also measure the outcome: "
                 "use data.evaluate_on=val"
             )
+    warn_of_seen_images(deciders, config.data.holdout, models)

@@ -52,6 +52,11 @@ def guard_student(student: Classifier, initial: Mapping[str, Tensor], setting: S
         "guard=%s: %.0f%% of the way is kept (held-out accuracy %.2f%%; initial %.2f%%, transferred %.2f%%)",
         setting.config.guard.name, 100 * share, scores[share].acc, scores[0].acc, scores[1].acc,
     )  # fmt: skip
+    if scores[0].acc == scores[1].acc == 100:
+        logger.warning(
+            "guard=%s: both ends are right on all held-out images (were they trained on?), so the likelihood of the "
+            "labels decided, which says little", setting.config.guard.name,
+        )  # fmt: skip
     images = setting.data.holdout_images(student.framing)
     columns = {"index": torch.from_numpy(images.rows), "label": torch.from_numpy(images.labels)}
     for tried, point in points.items():

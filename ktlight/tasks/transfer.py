@@ -22,6 +22,7 @@ from ktlight.report.results import more_confident, stage_figures, transfer_figur
 from ktlight.report.table import print_transfer, print_transfer_line
 from ktlight.stages.checks import ENSEMBLES, check_holdout, check_method
 from ktlight.stages.guard import guard_student
+from ktlight.stages.notices import warn_of_guessers
 from ktlight.stages.schedule import SCHEDULES, Outcome
 from ktlight.stages.stage import Setting
 from ktlight.stages.trained import trained_classifier
@@ -108,6 +109,7 @@ def transfer(
     record_start(config, folder, dataset, initial)
     setting = Setting(config, data, OutputStore(config), loggers, transfer_epochs(config, data))
     before = answers(initial, data, setting.outputs)
+    warn_of_guessers(before, by_role)
     columns = columns_before(before)
     outcome, learned, guarded = Outcome(0, None, 0), {}, None
     if method is not None:

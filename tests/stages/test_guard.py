@@ -65,7 +65,7 @@ def test_statistics_of_batchnorm_are_those_of_the_kept_network(
     from ktlight.models.spec import ModelConfig
 
     options = ["student=test_resnet", "method=kl", "teacher=test_convnext", "trainer.max_epochs=1", HOLDOUT]
-    options += ["guard=wise", "guard.steps=3", "optim.lr=0.3", "data.augment.kind=none"]
+    options += ["guard=wise", "guard.steps=3", "optim=sgd", "optim.lr=0.3", "data.augment.kind=none"]
     assert command(*options, "hydra.run.dir=run").code == 0
     assert 0 < results_of(tmp_path / "run")["guard"]["share"] < 1
     network: Any = load_network(ModelConfig("test_resnet", "test_resnet"), str(tmp_path / "run" / "student"))

@@ -1,0 +1,55 @@
+"""What is worth a line although the run goes on: models that look wrong, decisions that are weak."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+from ktlight.answers.ask import Answers
+from ktlight.models.classifier import Classifier
+from ktlight.report.results import accuracy
+
+logger = logging.getLogger(__name__)
+
+SURE = 2.33  # standard deviations that a guesser exceeds once in a hundred times
+
+
+def is_near_chance(acc: float, count: int, classes: int) -> bool:
+    """Return whether an accuracy in percent on so many samples is what guessing gives among so many classes.
+
+    >>> is_near_chance(11.0, 1000, 10), is_near_chance(20.0, 1000, 10)
+    (True, False)
+    """
+    chance = 1 / classes
+    return acc / 100 <= chance + SURE * sqrt(chance * (1 - chance) / count)
+
+
+def warn_of_guessers(before: Answers, teachers: Mapping[str, Classifier]) -> None:
+    """Name the teachers that do no better than guessing on the samples that all models are asked about anyway."""
+    for role, teacher in teachers.items():
+        acc = accuracy(before.prediction[role], before.label)
+        if is_near_chance(acc, len(before.label), teacher.num_classes):
+            logger.warning(
+                "The %s %s is right on %.2f%% of %d images, as guessing among %d classes is: are its classes in the "
+                "data's order, and its input size, mean and std the right ones?",
+                role, teacher.name, acc, len(before.label), teacher.num_classes,
+            )  # fmt: skip
+
+
+def warn_of_seen_images(deciders: Sequence[str], holdout: float, models: Mapping[str, Classifier]) -> None:
+    """Say which models may have been trained on the held-out images that parts of a run decide on.
+
+    Args:
+        deciders: The parts, such as ``guard=wise``.
+        holdout: Share of the training images that is held out.
+        models: The models by role.
+    """
+    seen = [
+        f"{role} ({model.provenance})"
+        for role, model in models.items()
+        if model.provenance and model.provenance.may_have_seen(holdout)
+    ]
+    if deciders and seen:
+        logger.warning(
+            "%s: the decision on held-out training images is weak if they were trained on, as may be the case for %s",
+            " and ".join(deciders), ", ".join(seen),
+        )  # fmt: skip
