@@ -15,7 +15,7 @@ from ktlight.models.checkpoint import (
     read_folder_config,
     read_state_dict,
 )
-from ktlight.models.class_names import class_columns, recorded_names, reorder_classes
+from ktlight.models.class_names import SYNSET, class_columns, recorded_names, reorder_classes
 from ktlight.models.classifier import Classifier
 from ktlight.models.hub import load_from_hub
 from ktlight.models.network import (
@@ -32,7 +32,9 @@ from ktlight.models.spec import ModelConfig
 from ktlight.models.zoo import Entry
 
 
-def build_classifier(config: ModelConfig, provenance: Provenance, *, class_names: Sequence[str]) -> Classifier:
+def build_classifier(
+    config: ModelConfig, provenance: Provenance, *, class_names: Sequence[str], wnids: Sequence[str] | None = None
+) -> Classifier:
     """Return a trained classifier whose logits are in the order of the data's classes.
 
     Its preprocessing is what the user says in ``config``, else what the weights' record says, else timm's default.
@@ -41,6 +43,7 @@ def build_classifier(config: ModelConfig, provenance: Provenance, *, class_names
         config: Which model; its checkpoint is where the weights are, else the Hub.
         provenance: What is said of these weights.
         class_names: Names of the data's classes; where the model's are the same in another order, it is re-ordered.
+        wnids: Their WordNet ids, where they are known; a model may name its classes by these.
 
     Raises:
         UserError: The weights cannot be read, or belong to another model or to other classes.
@@ -51,25 +54,29 @@ def build_classifier(config: ModelConfig, provenance: Provenance, *, class_names
             f"The weights of {config.name} are for {network.num_classes} classes, but the data has {len(class_names)}. "
             "Give a checkpoint for these classes, or fine-tune this one with task=pretrain."
         )
-    names = align_classes(network, class_names, config)
+    names = align_classes(network, class_names, config, wnids)
     classifier = Classifier.from_network(network, name=config.name, **config.preprocessing)
     classifier.provenance, classifier.class_names = provenance, names
     return classifier
 
 
-def align_classes(network: Any, class_names: Sequence[str], config: ModelConfig) -> tuple[str, ...] | None:
+def align_classes(
+    network: Any, class_names: Sequence[str], config: ModelConfig, wnids: Sequence[str] | None = None
+) -> tuple[str, ...] | None:
     """Put a network's classes into the order of the data's, in place; return their names, if they have any.
+
+    They are compared by their names, or by WordNet ids where both have these.
 
     Raises:
         ForeignClasses: They are others.
     """
     from_hub = config.checkpoint is None or config.checkpoint.startswith(HUB_PREFIX)
-    own = recorded_names(network, class_names, from_hub=from_hub)
-    columns = class_columns(own, class_names, config.name)
-    if columns is None:
-        return own
-    reorder_classes(network, columns, config.name)
-    return tuple(class_names)
+    own = recorded_names(network, wnids or class_names, from_hub=from_hub)
+    by_wnids = bool(own and wnids and all(map(SYNSET.fullmatch, own)))
+    columns = class_columns(own, wnids if by_wnids and wnids else class_names, config.name)
+    if columns is not None:
+        reorder_classes(network, columns, config.name)
+    return own if columns is None and not by_wnids else tuple(class_names)
 
 
 def provenance_of(config: ModelConfig) -> Provenance:

@@ -12,7 +12,12 @@ from ktlight.models.spec import ModelConfig
 
 
 def starting_classifier(
-    config: ModelConfig, *, init: Literal["scratch", "hub"], class_names: Sequence[str], native_size: int
+    config: ModelConfig,
+    *,
+    init: Literal["scratch", "hub"],
+    class_names: Sequence[str],
+    native_size: int,
+    wnids: Sequence[str] | None = None,
 ) -> Classifier:
     """Return what is to be trained on a data set.
 
@@ -21,6 +26,7 @@ def starting_classifier(
         init: ``scratch`` for random weights, ``hub`` for the Hub's pretrained ones.
         class_names: Names of the data's classes; where the trained weights are for others, the head is a new one.
         native_size: Short side of the images in pixels, the input size of a model trained from scratch.
+        wnids: WordNet ids of the data's classes, where they are known.
 
     Raises:
         UserError: The weights cannot be had, or the network has no classifier that could be replaced.
@@ -34,7 +40,7 @@ def starting_classifier(
         network.reset_classifier(len(class_names))
     else:
         try:
-            align_classes(network, class_names, config)
+            align_classes(network, class_names, config, wnids)
         except ForeignClasses:
             network.reset_classifier(len(class_names))
     return Classifier.from_network(network, name=config.name, **config.preprocessing)

@@ -108,7 +108,11 @@ def pretrain(
     own = pretraining_config(config)
     seed(own)  # whatever was done before: the same model comes out on the spot, by itself and when resumed
     classifier = starting_classifier(
-        model, init=options.init, class_names=dataset.class_names, native_size=dataset.native_size
+        model,
+        init=options.init,
+        class_names=dataset.class_names,
+        native_size=dataset.native_size,
+        wnids=dataset.wnids,
     )
     if options.part == "head":
         head = head_parameters(classifier)

@@ -43,7 +43,7 @@ def trained_classifier(
         UserError: They cannot be read, or belong to another model or other classes.
     """
     model, provenance = find_weights(config, role, model, dataset, folder)
-    classifier = build_classifier(model, provenance, class_names=dataset.class_names)
+    classifier = build_classifier(model, provenance, class_names=dataset.class_names, wnids=dataset.wnids)
     own = f"; to use your own weights: {role}.checkpoint=" if provenance.holdout else ""
     logger.info("%s%s", line(role, classifier), own)
     return classifier

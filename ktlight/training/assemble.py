@@ -24,8 +24,12 @@ def seed(config: DictConfig) -> None:
 
 
 def load_dataset(config: DictConfig) -> ImageDataset:
-    """Return the data set that ``data=`` names, without unreadable images and with its classes named as asked for."""
-    dataset: ImageDataset = make(config.data.load)
+    """Return the data set that ``data=`` names, as the options ask for it."""
+    return as_asked(config, make(config.data.load))
+
+
+def as_asked(config: DictConfig, dataset: ImageDataset) -> ImageDataset:
+    """Return a data set without unreadable images and with its classes named by a file, if the options say so."""
     if config.data.skip_corrupt:
         dataset = without_corrupt(dataset)
     return name_classes(dataset, config.data.class_names) if config.data.class_names else dataset

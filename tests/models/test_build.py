@@ -18,8 +18,9 @@ from ktlight.models.spec import ModelConfig
 from tests.models.conftest import images
 
 
-def build(config, class_names=None):
-    return build_classifier(config, provenance_of(config), class_names=class_names or numbered_classes(10)).eval()
+def build(config, class_names=None, wnids=None):
+    names = class_names or numbered_classes(10)
+    return build_classifier(config, provenance_of(config), class_names=names, wnids=wnids).eval()
 
 
 def test_a_folder_serves_with_the_recorded_preprocessing(make, tmp_path):
@@ -84,6 +85,20 @@ def test_other_classes_are_an_error_and_numbers_are_no_names(make, tmp_path):
     assert build(config, numbered_classes(5)).class_names == tuple(CLASSES)
     export_classifier(make(num_classes=5), tmp_path / "n", record={}, class_names=numbered_classes(5))
     assert build(ModelConfig("r", "test_resnet", checkpoint=str(tmp_path / "n")), CLASSES).class_names is None
+
+
+def test_a_model_named_by_wordnet_ids_fits_data_that_give_them_words(make, tmp_path):
+    ids = [f"n0000000{number}" for number in range(5)]
+    classifier = make("test_resnet", num_classes=5)
+    export_classifier(classifier, tmp_path / "r", record={}, class_names=ids)
+    config = ModelConfig("r", "test_resnet", checkpoint=str(tmp_path / "r"))
+    same, turned = build(config, CLASSES, wnids=ids), build(config, CLASSES[::-1], wnids=ids[::-1])
+    assert same.class_names == tuple(CLASSES) and turned.class_names == tuple(CLASSES[::-1])
+    torch.testing.assert_close(turned(images()), same(images()).flip(1))
+    with pytest.raises(UserError, match="4: n00000004 / n00000009"):
+        build(config, CLASSES, wnids=[*ids[:4], "n00000009"])
+    export_classifier(classifier, tmp_path / "words", record={}, class_names=CLASSES)
+    assert build(ModelConfig("r", "test_resnet", checkpoint=str(tmp_path / "words")), CLASSES, wnids=ids).class_names
 
 
 def test_the_hubs_imagenet_models_name_their_classes(monkeypatch):
