@@ -291,3 +291,11 @@ def test_plain_images_share_one_budget_of_memory(monkeypatch):
     assert kept == [True, False]
     (batch,) = list(data.test_images(Framing((10, 10))).batches())[:1]
     assert torch.equal(batch["image"][0], Framing((10, 10))(data.dataset.val.images[0]))
+
+
+def test_a_row_that_is_not_kept_never_gives_the_pixels_of_another():
+    reader = data_module(fraction=0.5).training_view(0).reader
+    (missing, *_), kept = np.setdiff1d(np.arange(40), reader.rows), reader.rows[:1]
+    assert reader.kept is not None and len(reader[-1, kept]["image"]) == 1
+    with pytest.raises(IndexError):
+        reader[-1, np.array([missing])]
