@@ -99,6 +99,7 @@ def entry_provenance(entry: Entry, *, trained_now: bool = False) -> Provenance:
         seed=record["seed"],
         acc=record["acc"],
         holdout=record["recipe"]["data"].get("holdout") or None,
+        licence=record.get("licence"),
     )
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ktlight.models.classifier import Classifier
+
 HEADER = """\
 ---
-tags:
+{licence}tags:
 - image-classification
 - ktlight
 {library}pipeline_tag: image-classification
@@ -32,28 +34,32 @@ hf upload YOUR_NAME/MODEL_NAME PATH_OF_THIS_FOLDER .
 """
 
 
-def model_card(name: str, architecture: str, num_classes: int, record: Mapping[str, Any], *, is_timm: bool) -> str:
+def model_card(classifier: Classifier, record: Mapping[str, Any], *, is_timm: bool) -> str:
     """Return the card in Markdown: what the model is, how to load it, how it was made, how to push it to the Hub.
 
     Args:
-        name: What the user calls the model.
-        architecture: timm's name, or the name of the user's own class.
-        num_classes: Number of logits.
-        record: How it was made; its plain values are shown.
+        classifier: The model.
+        record: How it was made; its plain values and intervals are shown.
         is_timm: Whether timm can build the architecture.
     """
+    architecture, licence = classifier.architecture, classifier.provenance and classifier.provenance.licence
     load = LOAD_TIMM if is_timm else LOAD_OWN.format(architecture=architecture)
     after = '\nThen `timm.create_model("hf-hub:YOUR_NAME/MODEL_NAME", pretrained=True)` loads it anywhere.\n'
-    rows = [f"| {key} | {value} |" for key, value in record.items() if isinstance(value, str | int | float)]
+    rows = [f"| {key} | {shown} |" for key, value in record.items() if (shown := _shown(value))]
     made = ["", "| | |", "|---|---|", *rows] if rows else []
     own = "" if is_timm else " The folder holds weights only: they are to be loaded into your own class."
+    licensed = [f"The weights that its training started from are licensed under {licence}.", ""] if licence else []
+    header = HEADER.format(
+        licence=f"license: {licence}\n" if licence else "", library="- timm\nlibrary_name: timm\n" if is_timm else ""
+    )
     return "\n".join(
         [
-            HEADER.format(library="- timm\nlibrary_name: timm\n" if is_timm else ""),
-            f"# {name}",
+            header,
+            f"# {classifier.name}",
             "",
-            f"An image classifier ({architecture}, {num_classes} classes) trained with ktlight.{own}",
+            f"An image classifier ({architecture}, {classifier.num_classes} classes) trained with ktlight.{own}",
             "",
+            *licensed,
             "## Load it",
             "",
             f"```python\n{load}```",
@@ -69,3 +75,12 @@ def model_card(name: str, architecture: str, num_classes: int, record: Mapping[s
             after if is_timm else "",
         ]
     )
+
+
+def _shown(value: Any) -> str:
+    """Return a plain value or an interval as the card shows it, numbers rounded; nothing for all else."""
+    if isinstance(value, float):
+        return f"{value:.2f}" if abs(value) >= 0.01 else f"{value:.2g}"
+    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(each, float) for each in value):
+        return f"{value[0]:+.2f} to {value[1]:+.2f}"
+    return str(value) if isinstance(value, str | int) else ""

@@ -115,7 +115,7 @@ class Classifier(nn.Module):
 
     def freeze(self) -> Self:
         """Let this classifier never change again, and return it."""
-        self.frozen = True
+        self.frozen, self._hash = True, None
         return self.eval().requires_grad_(False)
 
     def weights_hash(self) -> str:

@@ -45,8 +45,9 @@ def export_classifier(
         else:
             _write_weights(classifier.network, temporary)
         (temporary / "training_record.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        card = model_card(classifier.name, classifier.architecture, classifier.num_classes, record, is_timm=is_timm)
-        (temporary / "README.md").write_text(card, encoding="utf-8")
+        (temporary / "README.md").write_text(model_card(classifier, record, is_timm=is_timm), encoding="utf-8")
+        for file in temporary.iterdir():  # safetensors writes files that nobody else may read, whatever the umask
+            file.chmod((temporary / "README.md").stat().st_mode)
 
 
 @contextmanager

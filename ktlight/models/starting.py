@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ktlight.errors import UserError
-from ktlight.models.build import align_classes, load_network, new_classifier
+from ktlight.models.build import align_classes, load_network, new_classifier, provenance_of
 from ktlight.models.class_names import ForeignClasses
 from ktlight.models.classifier import Classifier
 from ktlight.models.network import classifier_layers
@@ -43,7 +43,9 @@ def starting_classifier(
             align_classes(network, class_names, config, wnids)
         except ForeignClasses:
             network.reset_classifier(len(class_names))
-    return Classifier.from_network(network, name=config.name, **config.preprocessing)
+    classifier = Classifier.from_network(network, name=config.name, **config.preprocessing)
+    classifier.provenance = provenance_of(config)
+    return classifier
 
 
 def head_parameters(classifier: Classifier) -> set[str]:

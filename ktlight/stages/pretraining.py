@@ -178,6 +178,7 @@ def zoo_record(results: Mapping[str, Any], classifier: Classifier, dataset: Imag
         "num_eval": len(dataset.val),
         "acc": acc,
         "parameters": model_facts(classifier)["parameters"],
+        "licence": classifier.provenance and classifier.provenance.licence,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "software": {"torch": torch.__version__, "timm": timm.__version__},
     }

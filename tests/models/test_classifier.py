@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from ktlight.models import classifier as module
 from ktlight.models.classifier import Classifier
 from tests.models.conftest import images
 
@@ -43,6 +44,21 @@ def test_the_hash_is_of_the_weights_alone(make):
     classifier = make()
     assert classifier.weights_hash() == classifier.frozen_copy().weights_hash()
     assert classifier.weights_hash() == copy.deepcopy(classifier).to(memory_format=torch.channels_last).weights_hash()
+
+
+def test_the_hash_of_a_frozen_classifier_is_computed_once(make, monkeypatch):
+    computed = []
+    monkeypatch.setattr(module, "_state_hash", lambda network: computed.append(network) or f"hash {len(computed)}")
+    classifier = make()
+    assert [classifier.weights_hash(), classifier.weights_hash()] == ["hash 1", "hash 2"]
+    frozen = classifier.frozen_copy()
+    assert frozen.weights_hash() == frozen.frozen_copy().weights_hash() == "hash 3"
+    frozen.frozen = False
+    assert [frozen.weights_hash(), frozen.freeze().weights_hash(), frozen.weights_hash()] == [
+        "hash 4",
+        "hash 5",
+        "hash 5",
+    ]
 
 
 @settings(deadline=None, max_examples=20)

@@ -14,6 +14,7 @@ from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier, whole_folder
 from ktlight.models.preprocess import Preprocess
+from ktlight.models.provenance import Provenance
 from tests.models.conftest import images
 
 RECORD = {"acc": 97.5, "epochs": 20, "data": "digits", "optim": {"lr": 1e-4}}
@@ -58,7 +59,32 @@ def test_the_card_says_how_to_load_and_push(make, tmp_path):
     assert card.startswith("---\ntags:\n- image-classification\n- ktlight\n- timm\nlibrary_name: timm\n")
     assert 'timm.create_model("local-dir:' in card
     assert "hf upload" in card
-    assert "| acc | 97.5 |" in card
+    assert "| acc | 97.50 |" in card and "licen" not in card
+
+
+def test_the_card_rounds_shows_the_interval_and_names_the_licence(make, tmp_path):
+    classifier = make()
+    classifier.provenance = Provenance("hub", "timm/test_resnet.r160_in1k", licence="apache-2.0")
+    record = {"delta": 7.000000000000007, "mcnemar_p": 0.000123456, "ci95": [0.5678, 2.6234], "epochs": 6, "none": None}
+    export_classifier(classifier, tmp_path / "student", record=record)
+    card = (tmp_path / "student" / "README.md").read_text()
+    assert card.startswith("---\nlicense: apache-2.0\ntags:\n")
+    assert "started from are licensed under apache-2.0." in card
+    for row in ("| delta | 7.00 |", "| mcnemar_p | 0.00012 |", "| ci95 | +0.57 to +2.62 |", "| epochs | 6 |"):
+        assert row in card
+    assert "none" not in card
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_who_may_read_the_files_is_what_the_umask_says(make, tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        export_classifier(make(), tmp_path / "student", record={})
+    finally:
+        os.umask(before)
+    files = [*(tmp_path / "student").iterdir()]
+    assert {file.name for file in files} >= {"model.safetensors", "config.json", "README.md"}
+    assert {file.stat().st_mode & 0o777 for file in files} == {mode}
 
 
 class Tied(nn.Module):

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from conftest import Command
 
+from ktlight.models import classifier as classifier_module
+
 SHORT = ["pretrain.epochs=1", "student=test_resnet"]
 
 
@@ -78,3 +80,17 @@ def test_the_figures_of_a_command_do_not_depend_on_what_was_run_before(
         assert figures(results(tmp_path / again)) == figures(results(tmp_path / "expected"))
         predictions = [(tmp_path / folder / "predictions.parquet").read_bytes() for folder in (again, "expected")]
         assert predictions[0] == predictions[1]
+
+
+def test_every_model_of_a_run_is_hashed_once(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["student=test_vit", "teacher=test_convnext", "trainer.max_epochs=1"]
+    for model in ("test_vit", "test_convnext"):
+        assert command("task=evaluate", f"student={model}").code == 0
+    computed = []
+    real = classifier_module._state_hash
+    monkeypatch.setattr(classifier_module, "_state_hash", lambda network: computed.append(network) or real(network))
+    ended = command(*arguments)
+    assert ended.code == 0, ended.err
+    assert len({id(network) for network in computed}) == len(computed)
+    # the initial student in the run and in its stage, the teacher, the student after the transfer
+    assert len(computed) == 4
