@@ -65,17 +65,17 @@ class Steps:
         self.initial = {"student": self.student.frozen_copy(), "teacher": self.teacher.frozen_copy()}
         config = configured(setting)
         count = setting.batch * (WARM_UP + setting.steps)
-        self.data = data_module(config, random_images(setting, count, setting.batch), [self.student, self.teacher])
-        self.outputs = OutputStore(config)
+        self.data = data_module(config, random_images(setting, count, setting.batch))
+        self.outputs = OutputStore(config, mode="fill")
         self.device, self.context = self.outputs.device.root, self.outputs.device.context
         self.live: list[LogitSource] = [LiveSource(name, model) for name, model in self.initial.items()]
         self.stored = self.outputs.sources(self.live, self.data, 1)
         self.batches = [self._on_device(batch) for batch in self.data.train_dataloader()][WARM_UP:]
         self.variants = {
             PLAIN: self.fitted(PLAIN),
-            STORED: self.fitted(STORED, "method=kl_dp"),
+            STORED: self.fitted(STORED, "method=kl_dp", "store=fill"),
             LIVE: self.fitted(LIVE, "method=kl_dp", "store=off"),
-            KL: self.fitted(KL, "method=kl"),
+            KL: self.fitted(KL, "method=kl", "store=fill"),
             FORWARDS: self.asked(self.live),
             READS: self.asked(self.stored),
             PER_SAMPLE: self.looped(per_sample_step(self._copy(), *self._frozen(), self.context), lambda image: image),
@@ -85,7 +85,7 @@ class Steps:
             option = f"trainer.compile={compile}"
             self.variants |= {
                 PLAIN + COMPILED: self.fitted(PLAIN + COMPILED, option),
-                STORED + COMPILED: self.fitted(STORED + COMPILED, "method=kl_dp", option),
+                STORED + COMPILED: self.fitted(STORED + COMPILED, "method=kl_dp", "store=fill", option),
                 LIVE + COMPILED: self.fitted(LIVE + COMPILED, "method=kl_dp", "store=off", option),
             }
 
@@ -96,8 +96,9 @@ class Steps:
         routers: list[Callback] = []
         if any(option.startswith("method=") for option in overrides):
             method = stage.build_method(config, [student, self.teacher])
-            shared = stage.Setting(config, self.data, OutputStore(config), loggers=[], epochs=1)
-            routers = stage.sample_router(shared, method, self.initial, epochs=1)
+            rule = stage.routing_rule(config, method, self.initial)
+            shared = stage.Setting(config, self.data, OutputStore(config), loggers=[], epochs=1, rule=rule)
+            routers = stage.sample_router(shared, self.initial, epochs=1)
         else:
             method = Supervised([student], optimization(config.optim, student))
 

@@ -75,7 +75,7 @@ def sweep(
 
     def run(student: Model, teacher: Model, method: str, cache: str) -> float:
         pair = replace(setting, student=student, teacher=teacher)
-        options = [f"method={method}", f"cache={cache}", f"trainer.max_epochs={epochs}", "data.views=2"]
+        options = [f"method={method}", f"store={cache}", f"trainer.max_epochs={epochs}", "data.views=2"]
         config = configured(pair, *options)
         learner, source = copy.deepcopy(made[student]), copy.deepcopy(made[teacher])
         started = time.perf_counter()

@@ -17,6 +17,7 @@ from ktlight.data.dataset import ImageDataset, numbered_classes
 from ktlight.methods.base import TransferMethod
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
+from ktlight.training.trainer import training_context
 from ktlight.types import Batch
 
 CLASSES = 4
@@ -71,7 +72,9 @@ def fit(
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, callbacks=list(callbacks),
         use_distributed_sampler=False,
     )  # fmt: skip
-    trainer.fit(method, datamodule=(data or data_module()).seen_by(method.framings, method.views_at_once))
+    seen = (data or data_module()).seen_by(method.framings, method.views_at_once)
+    method.context = training_context(seen, trainer)
+    trainer.fit(method, datamodule=seen)
     return trainer
 
 

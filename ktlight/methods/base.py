@@ -12,6 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from ktlight.errors import UserError
 from ktlight.functional.geometry import Framing
+from ktlight.methods.context import TrainingContext
 from ktlight.methods.optimization import Optimization, configure
 from ktlight.models.classifier import Classifier
 from ktlight.types import Batch
@@ -33,8 +34,10 @@ class TransferMethod(LightningModule, ABC):
         learners: How many of the networks learn, counted from the student.
         peer_optimizations: Optimiser and learning rate of each further network that learns.
         heads: What learns beside the networks and is of no use after the training, such as projections of features.
+        context: The training that the method is used in; known before Lightning sets the method up.
     """
 
+    context: TrainingContext
     first_bad_step: Tensor
     needs_holdout: bool = False
     """Whether the method measures on training images that are kept apart."""
@@ -42,6 +45,8 @@ class TransferMethod(LightningModule, ABC):
     """Whether the method learns from the targets that a sample router writes."""
     needs_features: bool = False
     """Whether the sample router is to write the sources' features too."""
+    top_classes: int | None = None
+    """Over how many of the target's largest classes the loss goes; None for all."""
     own_views: bool = False
     """Whether each network that learns sees an augmented view of its own."""
 
@@ -133,7 +138,7 @@ class TransferMethod(LightningModule, ABC):
         optimizations = [self.optimization, *(self.peer_optimizations or [self.optimization] * (self.learners - 1))]
         parameters = [list(network.parameters()) for network in self.networks[: self.learners]]
         parameters[0] += self.heads.parameters()
-        return configure(list(zip(optimizations, parameters, strict=True)), self.trainer)
+        return configure(list(zip(optimizations, parameters, strict=True)), self.trainer, self.context.effective_batch)
 
     def _metrics(self) -> list[MulticlassAccuracy]:
         return cast(list[MulticlassAccuracy], list(self.accuracies))

@@ -88,15 +88,14 @@ class CRD(FeatureMethod):
         Raises:
             UserError: The banks take more memory than there is.
         """
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        widths = [self.student_width, *self.source_widths]
+        told = self.context
+        widths = [self.student_width, *told.source_widths]
         device = self.trainer.strategy.root_device
-        check_room(len(widths), len(data.train_rows), self.dimensions, data.batch_size, self.bank_gb, device)
+        check_room(len(widths), len(told.rows), self.dimensions, told.batch_size, self.bank_gb, device)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(data.seed)
+            torch.manual_seed(told.seed)
             self.heads.extend(nn.Linear(width, self.dimensions) for width in widths)
-        labels = data.dataset.train.labels[data.train_rows]
-        self.banks = MemoryBanks(len(widths), self.dimensions, data.train_rows, labels, self.negatives, data.seed)
+        self.banks = MemoryBanks(len(widths), self.dimensions, told.rows, told.labels, self.negatives, told.seed)
         # every process makes the same updates: DistributedDataParallel need not send the banks around at each step
         self._ddp_params_and_buffers_to_ignore = [f"banks.{name}" for name, _ in self.banks.named_buffers()]
 

@@ -31,9 +31,6 @@ class FeatureMethod(TransferMethod):
         temperature: T of the KL divergence, which is multiplied by T^2.
         double_softmax: Take the cross entropy of probabilities in place of logits, as the paper's public code does.
 
-    Attributes:
-        source_widths: Number of features of each candidate source; the sample router tells it before `setup`.
-
     Raises:
         UserError: One of the networks has no features.
     """
@@ -60,7 +57,6 @@ class FeatureMethod(TransferMethod):
         self.gamma = gamma
         self.temperature = temperature
         self.double_softmax = double_softmax
-        self.source_widths: list[int] = []
         self.student_width, *_ = [network.feature_tap.width for network in networks]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """KDCL: networks that train together towards a target made of all of them (Guo et al., CVPR 2020)."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -98,9 +98,8 @@ class KDCL(TransferMethod):
         """Weigh the networks on the held-out samples (rule ``general``)."""
         if self.rule != "general":
             return
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         correlation = torch.zeros(len(self.networks), len(self.networks), device=self.device)
-        for batches, _, _ in data.holdout_dataloader():  # a batch of the same rows for each network
+        for batches in self.context.holdout():
             labels_B = batches[0]["label"].to(self.device)
             images = [batch["image"].to(self.device) for batch in batches]
             with self.trainer.precision_plugin.forward_context(), evaluating(self.networks):
@@ -108,4 +107,4 @@ class KDCL(TransferMethod):
             logits_NBC = torch.stack(answers)
             correlation += residual_correlation(logits_NBC, labels_B) * len(labels_B)
         total = self.trainer.strategy.reduce(correlation, reduce_op="sum")
-        self.general_weights_N = general_weights(total / len(data.holdout_rows))
+        self.general_weights_N = general_weights(total / self.context.holdout_size)

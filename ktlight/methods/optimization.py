@@ -107,15 +107,16 @@ class JointOptimizer(Optimizer):
 
 
 def configure(
-    learners: Sequence[tuple[Optimization, Iterable[Parameter]]], trainer: Trainer
+    learners: Sequence[tuple[Optimization, Iterable[Parameter]]], trainer: Trainer, batch: int
 ) -> OptimizerLRSchedulerConfig:
     """Make one optimiser, with its per-step schedule, of how each network learns and of its parameters.
 
     Args:
         learners: For each network, its optimisation and its parameters; those that need no gradient are left out.
-        trainer: With its data module attached.
+        trainer: Knows how many steps there will be.
+        batch: Samples behind one optimiser step, over all processes.
     """
-    batch, total = effective_batch(trainer), int(trainer.estimated_stepping_batches)
+    total = int(trainer.estimated_stepping_batches)
     clips = trainer.gradient_clip_val is not None
     optimizers = [optimization.make(parameters, batch, clips) for optimization, parameters in learners]
     optimizer = optimizers[0] if len(optimizers) == 1 else JointOptimizer(optimizers)
@@ -125,12 +126,6 @@ def configure(
         for _ in part.param_groups
     ]
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factors), "interval": "step"}}
-
-
-def effective_batch(trainer: Trainer) -> int:
-    """Return the number of samples behind one optimiser step, over all processes."""
-    data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    return int(data.batch_size * trainer.world_size * trainer.accumulate_grad_batches)
 
 
 def on_gpu(parameters: Sequence[Parameter]) -> bool:

@@ -16,7 +16,8 @@ class WeightInterpolation(Callback):
 
     The slow weights start as the initial ones; they are what is evaluated and what the module holds when training
     ends. Training goes on from the fast weights, which are never reset: with the paper's tau of 0.9999 a reset would
-    hold the network still. BatchNorm statistics are those of the fast network unless ``average_buffers``.
+    hold the network still. BatchNorm statistics are those of the fast network unless ``average_buffers``. Slow weights
+    are float32 whatever the network's precision: in bfloat16 a step of ``1 - tau`` would be rounded away.
 
     Args:
         tau: Share of the slow weights that stays at each interpolation, from 0 (no restraint) to 1.
@@ -34,14 +35,14 @@ class WeightInterpolation(Callback):
         self.every = max(1, round(samples / batch))
         self.average_buffers = average_buffers
         self.slow: list[Tensor] = []
+        self.set_aside: list[Tensor] = []
         self.steps_seen = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start from the initial weights, or from the slow weights of the checkpoint that is being resumed."""
         fast = self.fast(pl_module)
-        self.slow = [
-            slow.to(weights.device) for slow, weights in zip(self.slow or [w.clone() for w in fast], fast, strict=True)
-        ]
+        initial = [weights.to(torch.promote_types(weights.dtype, torch.float32), copy=True) for weights in fast]
+        self.slow = [slow.to(weights.device) for slow, weights in zip(self.slow or initial, fast, strict=True)]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -50,27 +51,28 @@ class WeightInterpolation(Callback):
         if trainer.global_step > self.steps_seen:
             self.steps_seen = trainer.global_step
             if self.steps_seen % self.every == 0:
-                interpolate_(self.slow, self.fast(pl_module), self.tau)
+                fast = [weights.to(slow.dtype) for slow, weights in zip(self.slow, self.fast(pl_module), strict=True)]
+                interpolate_(self.slow, fast, self.tau)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate the slow weights."""
-        self.swap(pl_module)
+        self.set_aside = [weights.clone() for weights in self.fast(pl_module)]
+        self.put(self.slow, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on training from the fast weights."""
-        self.swap(pl_module)
+        self.put(self.set_aside, pl_module)
+        self.set_aside = []
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the slow weights in the module, also where a resumed run finds every epoch done already."""
-        self.swap(pl_module)
+        self.put(self.slow, pl_module)
 
     @torch.no_grad()
-    def swap(self, module: LightningModule) -> None:
-        """Exchange the slow weights and the module's."""
-        for slow, fast in zip(self.slow, self.fast(module), strict=True):
-            kept = fast.clone()
-            fast.copy_(slow)
-            slow.copy_(kept)
+    def put(self, weights: list[Tensor], module: LightningModule) -> None:
+        """Give the module these weights, in its own precision."""
+        for mine, given in zip(self.fast(module), weights, strict=True):
+            mine.copy_(given)
 
     def fast(self, module: LightningModule) -> list[Tensor]:
         """Return the tensors of the module that are interpolated, without gradients."""

@@ -37,6 +37,8 @@ class Margin(RoutingRule):
 class Entropy(RoutingRule):
     """The source whose prediction has the lowest entropy teaches; needs no labels."""
 
+    needs_full_logits = True
+
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return the argmin of the entropy over the sources."""
         source_B = entropy(logits_MBC).argmin(0)
@@ -55,6 +57,7 @@ class Calibrated(RoutingRule):
     """
 
     prepared_on = "holdout"
+    needs_full_logits = True  # a temperature moves the mass of all classes
 
     def __init__(self, use_labels: bool) -> None:
         self.use_labels = use_labels

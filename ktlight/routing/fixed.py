@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ktlight.errors import UserError
 from ktlight.functional.routing import random_sources, select_target
-from ktlight.routing.rules import Routing, RoutingRule
-from ktlight.types import Batch, LogitSource
+from ktlight.routing.rules import Routing, RoutingRule, Source
+from ktlight.types import Batch
 
 
 class Fixed(RoutingRule):
@@ -17,7 +17,7 @@ class Fixed(RoutingRule):
     def __init__(self, source: int) -> None:
         self.source = source
 
-    def candidates(self, sources: Sequence[LogitSource]) -> list[LogitSource]:
+    def candidates(self, sources: Sequence[Source]) -> list[Source]:
         """Return the one source."""
         if self.source >= len(sources):
             raise UserError(f"router.source={self.source}, but there are only sources 0 to {len(sources) - 1}")

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ktlight.errors import UserError
 from ktlight.functional.routing import flip_sources, leave_out_negative, select_target
-from ktlight.routing.rules import Routing, RoutingRule
-from ktlight.types import Batch, LogitSource
+from ktlight.routing.rules import Routing, RoutingRule, Source
+from ktlight.types import Batch
 
 
 class Flip(RoutingRule):
@@ -26,8 +26,9 @@ class Flip(RoutingRule):
 
     def __init__(self, neutral: Literal["student", "teacher", "average"]) -> None:
         self.neutral = ("student", "teacher", "average").index(neutral)
+        self.has_features = neutral != "average"
 
-    def candidates(self, sources: Sequence[LogitSource]) -> list[LogitSource]:
+    def candidates(self, sources: Sequence[Source]) -> list[Source]:
         """Return the initial student and the teacher."""
         return _one_teacher(sources, "router=flip_*")
 
@@ -42,7 +43,7 @@ class Flip(RoutingRule):
 class NoNegativeFlips(RoutingRule):
     """The teacher, except where it is wrong and the initial student right: those samples are left out (XE-KL+MCL)."""
 
-    def candidates(self, sources: Sequence[LogitSource]) -> list[LogitSource]:
+    def candidates(self, sources: Sequence[Source]) -> list[Source]:
         """Return the initial student and the teacher."""
         return _one_teacher(sources, "router=no_negative_flips")
 
@@ -52,7 +53,7 @@ class NoNegativeFlips(RoutingRule):
         return Routing(source_B, logits_MBC[1])
 
 
-def _one_teacher(sources: Sequence[LogitSource], who: str) -> list[LogitSource]:
+def _one_teacher(sources: Sequence[Source], who: str) -> list[Source]:
     if len(sources) != 2:
         raise UserError(f"{who} compares the student with one teacher, but there are {len(sources) - 1}")
     return list(sources)

@@ -12,11 +12,9 @@ from torch.nn.functional import one_hot
 from ktlight.errors import UserError
 from ktlight.functional.flips import prediction_flips
 from ktlight.models.modes import evaluating
-from ktlight.routing.flips import Flip
 from ktlight.routing.rules import RoutingRule
 from ktlight.types import Batch, FeatureSource, LogitSource
 
-AVERAGE = 2
 KINDS = ("", "/positive_flips", "/negative_flips", "/neutral")
 
 
@@ -38,21 +36,21 @@ class SampleRouter(Callback):
     """
 
     def __init__(self, sources: Sequence[LogitSource], rule: RoutingRule, features: bool = False) -> None:
-        if features and isinstance(rule, Flip) and rule.neutral == AVERAGE:
+        if features and not rule.has_features:
             raise UserError(
-                "router=flip_avg teaches with the mean of two models' logits, which has no features: "
-                "use router=flip_st or flip_t with methods that learn from features"
+                "this router teaches with the mean of two models' logits, which has no features: use another one, such "
+                "as router=flip_st or flip_t, with methods that learn from features"
             )
         self.rule = rule
         self.features = features
         self.sources = list(sources)
         self.counts = torch.zeros(0)
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Tell the method how many features each candidate has; Lightning sets callbacks up before the module."""
-        if self.features:
-            method: Any = pl_module
-            method.source_widths = [source.num_features for source in cast(list[FeatureSource], self.sources)]
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """How many features each candidate has; empty where none are wanted."""
+        sources = cast(list[FeatureSource], self.sources) if self.features else []
+        return tuple(source.num_features for source in sources)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Move the sources to the device of the module."""

@@ -6,11 +6,13 @@ learns about the sources before training. Here are the rules of the paper; `ktli
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from torch import Tensor
 
 from ktlight.types import Batch, LogitSource
+
+Source = TypeVar("Source", bound=LogitSource)
 
 
 class Routing(NamedTuple):
@@ -32,8 +34,12 @@ class RoutingRule(ABC):
     """Whether the rule looks at the *current* student's logits, which costs one more forward pass."""
     prepared_on: Literal["holdout", "training"] | None = None
     """Plain images that `prepare` wants the candidates' logits of, before training starts."""
+    needs_full_logits: bool = False
+    """Whether the choice depends on more than the label's logit, the largest ones and their probabilities."""
+    has_features: bool = True
+    """Whether every target is what a candidate says, which then has features too."""
 
-    def candidates(self, sources: Sequence[LogitSource]) -> list[LogitSource]:
+    def candidates(self, sources: Sequence[Source]) -> list[Source]:
         """Return the sources the rule chooses from; the others need not be computed."""
         return list(sources)
 

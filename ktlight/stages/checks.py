@@ -8,32 +8,34 @@ from ktlight.data.datamodule import ImageDataModule
 from ktlight.errors import UserError
 from ktlight.methods.base import TransferMethod
 from ktlight.models.classifier import Classifier
+from ktlight.routing.rules import RoutingRule
 from ktlight.stages.notices import warn_of_seen_images
 from ktlight.stages.schedule import stage_epochs
-from ktlight.stages.stage import build_method, check_router
+from ktlight.stages.stage import build_method, routing_rule
 
 ENSEMBLES = {"most_confident": "ensemble", "mean": "ensemble_mean"}
 """The column of ``predictions.parquet`` that each rule of ``method=ensemble`` stands for."""
 
 
-def check_method(config: DictConfig, models: Mapping[str, Classifier]) -> TransferMethod | None:
-    """Return the method over the networks of one stage, once method, router, optimisers and schedule fit together.
+def check_method(
+    config: DictConfig, models: Mapping[str, Classifier]
+) -> tuple[TransferMethod | None, RoutingRule | None]:
+    """Return the method over the networks of one stage, and its routing rule, once all parts of the config fit.
 
     Returns:
-        None for a method that trains nothing.
+        No method where nothing is trained, no rule where nothing is routed.
 
     Raises:
         UserError: They do not fit; better said before anything is computed.
     """
     if config.method._target_ is None:
         check_untrained(config)
-        return None
+        return None, None
     stages = 1 if config.schedule.name == "parallel" else len(models) - 1
     stage_epochs(config.schedule.total_epochs, 1, stages)
     together = dict(list(models.items())[: 2 if stages > 1 else None])
     method = build_method(config, list(together.values()))
-    check_router(config, method, together)
-    return method
+    return method, routing_rule(config, method, together)
 
 
 def check_untrained(config: DictConfig) -> None:
@@ -49,7 +51,11 @@ def check_untrained(config: DictConfig) -> None:
 
 
 def check_holdout(
-    config: DictConfig, data: ImageDataModule, method: TransferMethod | None, models: Mapping[str, Classifier]
+    config: DictConfig,
+    data: ImageDataModule,
+    method: TransferMethod | None,
+    rule: RoutingRule | None,
+    models: Mapping[str, Classifier],
 ) -> None:
     """Raise `UserError` if what decides on held-out images finds none, or is measured on the same ones."""
     if method is None:
@@ -58,7 +64,7 @@ def check_holdout(
         f"guard={config.guard.name}": config.guard.name != "off",
         "schedule.average=greedy": config.schedule.get("average") == "greedy",
         f"method={config.method.name}": method.needs_holdout,
-        "the router": check_router(config, method, dict(list(models.items())[:2])),
+        "the router": rule is not None and rule.prepared_on == "holdout",
     }
     deciders = [name for name, is_so in decides.items() if is_so]
     for what in deciders:

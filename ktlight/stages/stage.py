@@ -20,6 +20,7 @@ from ktlight.models.sources import LiveSource
 from ktlight.report.folder import RunFolder
 from ktlight.routing.router import SampleRouter
 from ktlight.routing.rules import RoutingRule
+from ktlight.store.form import Full, make_form
 from ktlight.training.assemble import optimization, seed
 from ktlight.training.length import samples_per_step
 from ktlight.training.loggers import StageLogger
@@ -36,6 +37,8 @@ class Setting:
         outputs: Outputs of frozen models, stored or live.
         loggers: Further loggers beside the curves.
         epochs: How long one training takes, unless ``schedule.total_epochs`` is dealt out.
+        rule: Chooses who teaches; None where the networks teach each other.
+        several_stages: Whether more is trained after this stage, so that its end is worth keeping.
     """
 
     config: DictConfig
@@ -43,6 +46,7 @@ class Setting:
     outputs: OutputStore
     loggers: Sequence[Logger]
     epochs: int
+    rule: RoutingRule | None = None
     several_stages: bool = False
 
     def of_stage(self, number: int) -> "Setting":
@@ -80,7 +84,7 @@ def learn(
         max_epochs=epochs,
         resume=config.resume,
         keep_end=setting.several_stages,
-        callbacks=[*sample_router(setting, method, initial, epochs), *restraint(config)],
+        callbacks=[*sample_router(setting, initial, epochs, method.needs_features), *restraint(config)],
         loggers=setting.loggers,
     )  # fmt: skip
     shares = [curves.mean(f"share/{role}") or 0.0 for role in teachers]
@@ -128,27 +132,47 @@ def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
     return [OmegaConf.create({**common, **entry}) for entry in [*own, *[{}] * (peers - len(own))]]
 
 
-def check_router(config: DictConfig, method: TransferMethod, models: Mapping[str, Classifier]) -> bool:
-    """Return whether the router looks at held-out images; raise `UserError` where it cannot route among the models."""
+def routing_rule(config: DictConfig, method: TransferMethod, models: Mapping[str, Classifier]) -> RoutingRule | None:
+    """Return the rule that ``router=`` names, where the method wants one; raise `UserError` where it cannot route."""
     if not method.routed:
-        return False
+        return None
     rule: RoutingRule = make(config.router)
     rule.candidates([LiveSource(role, model) for role, model in models.items()])
-    return rule.prepared_on == "holdout"
+    check_kept_logits(config.store, rule, method.top_classes, models["student"].num_classes)
+    return rule
+
+
+def check_kept_logits(options: DictConfig, rule: RoutingRule, top_classes: int | None, classes: int) -> None:
+    """Raise `UserError` if what ``store.top_k`` keeps of the logits would change the choices or the loss.
+
+    Args:
+        options: The config group ``store``.
+        rule: Chooses on the logits.
+        top_classes: Over how many of the target's largest classes the loss goes; None for all.
+        classes: Number of classes.
+    """
+    kept = options.top_k
+    if options.mode == "off" or make_form(kept, classes).name == Full.name:
+        return
+    mend = f"but store.top_k={kept} keeps only the largest beside the label's: use store.top_k=null or store=off"
+    if rule.needs_full_logits:
+        raise UserError(f"router={type(rule).__name__.lower()} compares what all logits say, {mend}")
+    if top_classes is not None and kept < top_classes < classes:
+        raise UserError(f"the loss goes over the {top_classes} largest classes of the target, {mend}")
 
 
 def sample_router(
-    setting: Setting, method: TransferMethod, initial: Mapping[str, Classifier], epochs: int
+    setting: Setting, initial: Mapping[str, Classifier], epochs: int, features: bool = False
 ) -> list[Callback]:
-    """Return the sample router over the initial student and the teachers, where the method wants one."""
-    if not method.routed:
+    """Return the sample router over the initial student and the teachers, where there is a rule to route by."""
+    rule = setting.rule
+    if rule is None:
         return []
-    rule: Any = make(setting.config.router)
     candidates = rule.candidates([LiveSource(name, model) for name, model in initial.items()])
     if rule.prepared_on:
         prepare(rule, candidates, setting)
-    sources = setting.outputs.sources(candidates, setting.data, epochs, method.needs_features)
-    return [SampleRouter(sources, rule, method.needs_features)]
+    sources = setting.outputs.sources(candidates, setting.data, epochs, features)
+    return [SampleRouter(sources, rule, features)]
 
 
 def prepare(rule: RoutingRule, candidates: Sequence[LiveSource], setting: Setting) -> None:

@@ -99,15 +99,15 @@ def transfer(
     by_role = dict(zip(teacher_roles(len(teachers)), teachers, strict=True))
     models = {"student": student, **by_role}
     check_classes(dataset, models)
-    method = check_method(config, models)
+    method, rule = check_method(config, models)
     if method is None or method.learners == 1:
         for teacher in teachers:
             teacher.freeze()  # then one copy of it in memory serves everyone
     data = data_module(config, dataset)
-    check_holdout(config, data, method, models)
+    check_holdout(config, data, method, rule, models)
     initial = {role: model.frozen_copy() for role, model in models.items()}
     record_start(config, folder, dataset, initial)
-    setting = Setting(config, data, OutputStore(config), loggers, transfer_epochs(config, data))
+    setting = Setting(config, data, OutputStore(config), loggers, transfer_epochs(config, data), rule)
     before = answers(initial, data, setting.outputs)
     warn_of_guessers(before, by_role)
     columns = columns_before(before)

@@ -8,19 +8,23 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning import LightningDataModule, Trainer
+from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 
+from ktlight.data.datamodule import ImageDataModule
 from ktlight.errors import UserError
 from ktlight.methods.base import TransferMethod
+from ktlight.methods.context import TrainingContext
 from ktlight.report.curves import Curves
 from ktlight.report.folder import RunFolder
+from ktlight.routing.router import SampleRouter
 from ktlight.training.checkpoints import EpochCheckpoint, WholeCheckpoints
 from ktlight.training.compilation import compile_step
 
@@ -98,7 +102,7 @@ def precision(config: DictConfig) -> Any:
 def fit(
     config: DictConfig,
     method: TransferMethod,
-    data: LightningDataModule,
+    data: ImageDataModule,
     folder: RunFolder,
     *,
     max_epochs: int,
@@ -130,10 +134,27 @@ def fit(
         callbacks=[EpochSeed(), *callbacks, keeper],
         loggers=[curves, *loggers],
     )
+    method.context = training_context(data, trainer)
     if resumed:
         logger.info("Continuing from %s", folder.checkpoint)
     trainer.fit(method, datamodule=data, ckpt_path=folder.checkpoint if resumed else None, weights_only=True)
     return curves
+
+
+def training_context(data: ImageDataModule, trainer: Trainer) -> TrainingContext:
+    """Return what a method may know of a training on ``data`` by ``trainer``."""
+    routers = [callback for callback in trainer.callbacks if isinstance(callback, SampleRouter)]  # type: ignore[attr-defined]
+    labels = np.arange(0) if data.dataset.train is None else data.dataset.train.labels
+    return TrainingContext(
+        rows=data.train_rows,
+        labels=labels[data.train_rows],
+        seed=data.seed,
+        batch_size=data.batch_size,
+        effective_batch=data.batch_size * trainer.world_size * trainer.accumulate_grad_batches,
+        holdout=lambda: (batches for batches, _, _ in data.holdout_dataloader()),
+        holdout_size=len(data.holdout_rows),
+        source_widths=tuple(width for router in routers for width in router.widths),
+    )
 
 
 def shows_progress(config: DictConfig) -> bool:

@@ -20,6 +20,7 @@ from ktlight.routing.confidence import MostConfident
 from ktlight.routing.fixed import Fixed
 from ktlight.routing.flips import NoNegativeFlips
 from ktlight.routing.router import SampleRouter
+from ktlight.training.trainer import training_context
 from tests.methods.features import networks, sources, train
 
 T, MOMENTUM = 0.2, 0.5
@@ -157,7 +158,9 @@ def test_a_resumed_run_is_the_undisturbed_one(tmp_path: Path) -> None:
             callbacks=[SampleRouter(sources(models), rule, features=True)],
         )  # fmt: skip
         method = crd(models)
-        trainer.fit(method, datamodule=tiny.data_module(), ckpt_path=checkpoint, weights_only=True)
+        data = tiny.data_module()
+        method.context = training_context(data, trainer)
+        trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         trainer.save_checkpoint(tmp_path / f"{epochs}.ckpt")
         return {name: value.clone() for name, value in method.state_dict().items()}
 

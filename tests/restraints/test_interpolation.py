@@ -43,6 +43,28 @@ def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
         torch.testing.assert_close(left[name], right[name], rtol=0, atol=0)
 
 
+class Default(nn.Module):
+    """Gives what comes in the precision that the trainer computes in."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.to(torch.get_default_dtype())
+
+
+def test_slow_weights_are_float32_in_any_precision() -> None:
+    """A thousandth of the way is less than bfloat16 can tell: the slow weights would never move."""
+    restraint = WeightInterpolation(tau=0.999, samples=1)
+    slow, record = train(restraint, (Default(),), precision="bf16-true", max_epochs=20)
+    assert {weights.dtype for weights in restraint.slow} == {torch.float32}
+    initial = tiny.classifier(0, Default()).state_dict()
+    names = list(initial)
+    followed = [initial[name].bfloat16().float() for name in names]
+    for after in record.after_batch:
+        followed = [0.999 * mine + 0.001 * after[name].float() for mine, name in zip(followed, names, strict=True)]
+    for mine, expected, name in zip(restraint.slow, followed, names, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(slow[name], expected.bfloat16(), rtol=1e-2, atol=1e-5)
+
+
 @pytest.mark.parametrize(("accumulate", "every"), [(1, 1), (1, 4), (2, 1), (4, 2)])
 def test_slow_weights_follow_a_written_out_loop(accumulate: int, every: int) -> None:
     # 48 samples in batches of 8: 6 batches an epoch; with accumulation over 4, the last step of an epoch takes only 2

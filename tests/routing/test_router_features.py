@@ -28,7 +28,7 @@ def test_features_of_every_candidate_are_written_beside_the_targets(rule: Routin
     method = cd(networks())
     _, record = train(method, models, rule)
     asked = rule.candidates(sources(models))
-    assert method.source_widths == [source.num_features for source in asked]
+    assert method.context.source_widths == tuple(source.num_features for source in asked)
     for batch in record.batches:
         assert len(batch["features"]) == len(asked)
         for source, features_BD in zip(asked, batch["features"], strict=True):
@@ -58,6 +58,6 @@ def test_features_are_computed_in_the_precision_of_the_trainer_and_compared_in_f
 
 def test_the_average_of_two_models_has_no_features() -> None:
     rule = Flip("average")
-    with pytest.raises(UserError, match=r"router=flip_avg .* has no features: use router=flip_st or flip_t"):
+    with pytest.raises(UserError, match=r"mean of two models.* has no features: .* router=flip_st or flip_t"):
         SampleRouter(sources(networks()), rule, features=True)
     SampleRouter(sources(networks()), rule)

@@ -1,0 +1,52 @@
+"""What does not go together is said before anything is computed."""
+
+import pytest
+import tiny
+from torch import nn
+
+from ktlight.api import _config
+from ktlight.errors import UserError
+from ktlight.models.classifier import Classifier
+from ktlight.stages.checks import check_method
+
+
+def of_classes(count: int) -> Classifier:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * tiny.SIZE**2, count))
+    return Classifier(network, tiny.Scale(), name="tiny", architecture="tiny", num_classes=count)
+
+
+def check(*overrides: str, classes: int = 30) -> None:
+    models = {"student": of_classes(classes), "teacher": of_classes(classes)}
+    check_method(_config(["data=python", "trainer=cpu", *overrides]), models)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["router=entropy"], "router=entropy compares what all logits say, but store.top_k=10 keeps"),
+        (["router=calibrated"], "router=calibrated compares what all logits say"),
+        (["method.top_classes=20"], "the loss goes over the 20 largest classes of the target, but store.top_k=10"),
+    ],
+)
+def test_what_is_kept_of_the_logits_must_decide_as_all_of_them(options: list[str], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        check("method=kl_dp", "store.top_k=10", *options)
+    check("method=kl_dp", "store.top_k=10", "store=off", *options)
+    check("method=kl_dp", *options)
+    check("method=kl_dp", "store.top_k=10", *options, classes=20)  # all are kept: that takes no more room
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["router=most_confident"],
+        ["router=most_confident_unsup"],
+        ["router=margin"],
+        ["router=soft"],
+        ["router=classwise"],
+        ["method.top_classes=10"],
+        ["method.top_classes=1000"],  # all there are
+    ],
+)
+def test_routers_and_losses_that_look_at_what_is_kept(options: list[str]) -> None:
+    check("method=kl_dp", "store.top_k=10", *options)
