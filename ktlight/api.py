@@ -23,6 +23,7 @@ from ktlight.report.folder import RunFolder
 from ktlight.stages.trained import trained_classifier
 from ktlight.tasks.transfer import Transfer
 from ktlight.tasks.transfer import transfer as run
+from ktlight.training.assemble import as_asked
 from ktlight.training.loggers import extra_loggers
 
 
@@ -70,7 +71,8 @@ def transfer(
     config = _config([f"method={method}", "data=python", *named, *overrides])
     if config.teachers:
         raise UserError("give several teachers as the argument `teacher`, not as an override")
-    dataset = from_torch(train_data, val_data, class_names=tuple(class_names) if class_names else None)
+    names = tuple(class_names) if class_names else None
+    dataset = as_asked(config, from_torch(train_data, val_data, class_names=names))
     run_folder = RunFolder(Path(folder))
     run_folder.path.mkdir(parents=True, exist_ok=True)
     if not config.resume:

@@ -282,7 +282,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("train", "val", "options", "parts"),
     [
-        ("corrupt", "good", [], ["row 13 of", "corrupt.parquet", "Replace or remove it"]),
+        ("corrupt", "good", [], ["row 13 of", "corrupt.parquet", "Replace or remove them"]),
         ("corrupt", "good", ["data.augment.kind=resized_crop", "data.workers=2"], ["row 13 of", "corrupt.parquet"]),
         ("good", "corrupt", [], ["row 13 of", "corrupt.parquet"]),
         ("empty", "good", [], ["no rows in", "empty.parquet"]),
@@ -306,15 +306,44 @@ def test_unfit_parquet(
 def test_corrupt_image_in_evaluation(command: Command, images: Path, tmp_path: Path, workers: int) -> None:
     weights = ["student=test_vit", f"student.checkpoint={images}/two.safetensors"]
     data = ["data=parquet", f"data.val={images}/corrupt.parquet", f"data.workers={workers}"]
-    assert_refused(command("task=evaluate", *weights, *data), "row 13 of", "corrupt.parquet", "Replace or remove it")
+    assert_refused(command("task=evaluate", *weights, *data), "row 13 of", "corrupt.parquet", "Replace or remove them")
     assert not list(tmp_path.rglob("predictions.parquet"))
+
+
+def test_corrupt_images_left_out_on_purpose(command: Command, images: Path) -> None:
+    weights = ["student=test_vit", f"student.checkpoint={images}/two.safetensors"]
+    outcome = command(
+        "task=evaluate", *weights, "data=parquet", f"data.val={images}/corrupt.parquet", "data.skip_corrupt=true"
+    )
+    assert outcome.code == 0 and "of 15 samples" in outcome.out
+    assert "1 of 16 images of" in outcome.out + outcome.err and "are left out: row 13 of" in outcome.out + outcome.err
+
+
+def test_file_names_with_brackets(command: Command, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "set[1]").mkdir()
+    (tmp_path / "set[1]" / "a b.parquet").write_bytes((images / "good.parquet").read_bytes())
+    weights = ["student=test_vit", f"student.checkpoint={images}/two.safetensors"]
+    outcome = command("task=evaluate", *weights, "data=parquet", "data.val='set[1]/a b.parquet'")
+    assert outcome.code == 0 and "of 16 samples" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        ("nowhere.json", ["Cannot read data.class_names=nowhere.json"]),
+        ("short.txt", ["data.class_names=short.txt names 1 classes, but digits has 10"]),
+    ],
+)
+def test_class_names_that_do_not_fit(command: Command, tmp_path: Path, names: str, parts: list[str]) -> None:
+    (tmp_path / "short.txt").write_text("zero")
+    assert_refused(command("task=evaluate", f"data.class_names={names}"), *parts)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_corrupt_image_in_a_folder(command: Command, images: Path, workers: int) -> None:
     data = ["data=imagefolder", f"data.root={images}/folders", f"data.workers={workers}"]
     file = images / "folders" / "train" / "class1" / "7.png"
-    assert_refused(command("task=pretrain", "student=test_vit", *data), str(file), "Replace or remove it")
+    assert_refused(command("task=pretrain", "student=test_vit", *data), str(file), "Replace or remove them")
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,9 @@ def without_corrupt(dataset: ImageDataset) -> ImageDataset:
         UserError: No image of a split can be read, or images are a user's own Python objects.
     """
     if any(not table.repeatable for table in (dataset.train, dataset.val) if table is not None):
-        raise UserError(f"data.skip_corrupt=true: the images of {dataset.name} are read by your own code; skip them there.")
+        raise UserError(
+            f"data.skip_corrupt=true: the images of {dataset.name} are read by your own code; skip them there."
+        )
     train, val = (
         table.readable() if isinstance(table, EncodedTable) else table for table in (dataset.train, dataset.val)
     )
