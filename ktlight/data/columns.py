@@ -1,15 +1,14 @@
 """Images and labels in the columns of an Arrow table: which they are, and what is in them."""
 
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ktlight.data.decoding import DecodeError
+from ktlight.data.files import file_size, read_file
 from ktlight.errors import UserError, nearest
 from ktlight.functional.randomness import IntArray
 
@@ -124,23 +123,3 @@ class ImageColumn:
             return None
         path: str | None = self.paths[row].as_py()
         return path
-
-
-def read_file(path: str) -> bytes:
-    """Return the bytes of a file.
-
-    Raises:
-        DecodeError: It cannot be read.
-    """
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise DecodeError(error.strerror or str(error)) from error
-
-
-def file_size(path: str) -> int:
-    """Return the number of bytes of a file, -1 where there is none."""
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 (a third faster, and there may be millions)
-    except OSError:
-        return -1

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ktlight.data.columns import file_size, read_file
 from ktlight.data.dataset import ImageDataset
-from ktlight.data.encoded import EncodedTable, encoded_dataset
+from ktlight.data.encoded import EncodedTable
+from ktlight.data.files import file_size, read_file
+from ktlight.data.splits import encoded_dataset
 from ktlight.errors import UserError
 from ktlight.functional.randomness import IntArray
 

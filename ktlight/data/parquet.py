@@ -3,8 +3,6 @@
 import logging
 from collections.abc import Sequence
 from functools import cached_property
-from glob import escape, glob
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +11,10 @@ from pyarrow import parquet
 
 from ktlight.data.columns import ImageColumn, class_names, find_columns, integers
 from ktlight.data.dataset import ImageDataset
-from ktlight.data.encoded import EncodedTable, encoded_dataset
+from ktlight.data.encoded import EncodedTable
+from ktlight.data.files import find_files
 from ktlight.data.recent import RecentlyUsed
+from ktlight.data.splits import encoded_dataset
 from ktlight.errors import UserError
 from ktlight.functional.randomness import IntArray
 
@@ -190,32 +190,6 @@ class ParquetImages:
 
 def _size(column: ImageColumn) -> int:
     return column.nbytes
-
-
-def find_files(patterns: Sequence[str]) -> list[str]:
-    """Return the files that names and patterns stand for, those of a pattern sorted.
-
-    Raises:
-        UserError: There is none.
-    """
-    files = []
-    for pattern in patterns:
-        found = [file for file in sorted(glob(_unambiguous(pattern), recursive=True)) if Path(file).is_file()]  # noqa: PTH207
-        if not found:
-            raise UserError(
-                f"No file {pattern!r}, seen from {Path.cwd()}. Check data.root= (or data.train=, data.val=)."
-            )
-        files += found
-    return files
-
-
-def _unambiguous(pattern: str) -> str:
-    """Return the pattern with the part of it that exists as it is written taken as such."""
-    path = Path(pattern).expanduser()
-    if path.exists():
-        return escape(str(path))
-    existing = next(parent for parent in path.parents if parent.exists())
-    return str(Path(escape(str(existing))) / path.relative_to(existing))
 
 
 def _broken(path: str, error: Exception) -> UserError:

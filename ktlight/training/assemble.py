@@ -10,7 +10,7 @@ from ktlight.config.instantiate import accepts, make
 from ktlight.data.classes import name_classes
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.dataset import ImageDataset
-from ktlight.data.encoded import without_corrupt
+from ktlight.data.splits import without_corrupt
 from ktlight.errors import UserError
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier

@@ -10,9 +10,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from ktlight.data.augment import Augment
 from ktlight.data.datamodule import ImageDataModule
-from ktlight.data.encoded import UnreadableImageError, without_corrupt
+from ktlight.data.encoded import UnreadableImageError
 from ktlight.data.imagefolder import load_imagefolder
 from ktlight.data.parquet import load_parquet, read_parquet
+from ktlight.data.splits import without_corrupt
 from ktlight.errors import UserError
 
 from .conftest import encode, random_pixels

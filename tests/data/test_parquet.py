@@ -14,7 +14,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from ktlight.data import parquet
-from ktlight.data.parquet import find_files, load_parquet, read_parquet
+from ktlight.data.files import find_files
+from ktlight.data.parquet import load_parquet, read_parquet
 from ktlight.errors import UserError
 
 from .conftest import encode, random_pixels
