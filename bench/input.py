@@ -27,8 +27,9 @@ from bench.setting import own_cache
 from ktlight.data.augment import Augment, crop_box, view_uniforms
 from ktlight.data.encoded import EncodedTable
 from ktlight.data.loader import batch_loader
-from ktlight.data.reader import BatchReader
+from ktlight.data.reader import MEMORY_BUDGET, BatchReader
 from ktlight.data.samplers import TrainBatches
+from ktlight.functional.geometry import Framing
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "shared/data/imagenet_samples/imagenet-samples.parquet"
 SIZE, BATCH = 224, 64
@@ -147,9 +148,10 @@ def ours(encoded: list[bytes], workers: int, kept: bool) -> Iterable[Any]:
     """Return our own loader of training views of the images, decoded each time or kept in memory."""
     table = EncodedTable(InMemory(encoded), np.zeros(len(encoded), np.int64), "bench")
     rows = np.arange(len(encoded))
-    reader = BatchReader(table, rows, SIZE, Augment("resized_crop", scale=SCALE, ratio=RATIO), seed=0)
+    augment = Augment("resized_crop", scale=SCALE, ratio=RATIO)
+    reader = BatchReader(table, rows, Framing((SIZE, SIZE)), augment, seed=0)
     if kept:
-        reader.keep_in_memory()
+        reader.keep_in_memory(MEMORY_BUDGET)
     return batch_loader(reader, TrainBatches(rows, BATCH, seed=0, views=None), workers)
 
 
