@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ktlight.config.limits import check_options
+from ktlight.config.checks import check_combinations, check_config
 from ktlight.config.location import BASE, config_directory
 from ktlight.config.model_source import MODEL_GROUPS, model_choices
 from ktlight.errors import UserError, nearest
@@ -52,7 +52,8 @@ def check_overrides(
                 if override not in groups:
                     _check_key(override, defaults)
             raise
-    check_options(config)
+    check_config(config)
+    check_combinations(config, parsed)
     return config
 
 

@@ -3,11 +3,11 @@
 import hashlib
 import operator
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
 from ktlight.config.location import BASE, config_directory
 from ktlight.models.names import ALIASES
@@ -31,8 +31,10 @@ def digest(text: object) -> str:
     return hashlib.sha256(str(text).encode()).hexdigest()[:8]
 
 
-def teacher_names(teacher: str, teachers: Sequence[Any]) -> str:
+def teacher_names(teacher: str, teachers: Any) -> str:
     """Return the names of the list of teachers, else of the one teacher, as they stand in folder names."""
+    if not isinstance(teachers, ListConfig):  # an error that is told of later, with more to say
+        return teacher
     return "+".join(str(entry if isinstance(entry, str) else entry["name"]) for entry in teachers) or teacher
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from ktlight.config.limits import check_options
+from ktlight.config.checks import check_config
 from ktlight.errors import UserError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -18,7 +18,7 @@ def run_task(config: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: Something the user gave cannot work, the disk is full among other things.
     """
-    check_options(config)
+    check_config(config)
     try:
         if config.task.name == "transfer":
             from ktlight.tasks.transfer import run_transfer

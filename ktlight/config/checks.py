@@ -1,0 +1,65 @@
+"""Checks that the values of a composed config can work, before anything is loaded or written; nothing needs torch."""
+
+from collections.abc import Sequence
+
+from hydra.core.override_parser.types import Override
+from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ktlight.config.limits import check_options
+from ktlight.config.models import listed_teachers
+from ktlight.errors import UserError
+
+UNTRAINED = ("router", "restraint", "optim", "recipe")
+"""The groups that act on training alone."""
+
+
+def check_config(config: DictConfig) -> None:
+    """Check the values of a composed config, one job's.
+
+    Raises:
+        UserError: A reference leads nowhere, an option has a value that it cannot take, or the teachers cannot be read.
+    """
+    check_references(config)
+    check_options(config)
+    teachers = listed_teachers(config)
+    if teachers and config.teacher.checkpoint is not None:
+        raise UserError(
+            f"teacher.checkpoint says nothing of the {len(teachers)} models in teachers=[...]: "
+            "give each its own there, {name: ..., checkpoint: ...}"
+        )
+
+
+def check_references(config: DictConfig) -> None:
+    """Raise `UserError` if a value cannot be resolved, such as ``${nope}``, or is missing; Hydra's part is its own."""
+    for key in map(str, config):
+        if key == "hydra":
+            continue
+        try:
+            node = config._get_node(key)
+            if isinstance(node, Container):
+                OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+            else:
+                config[key]
+        except OmegaConfBaseException as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise UserError(f"{getattr(error, 'full_key', None) or key}: {reason}") from error
+
+
+def check_combinations(config: DictConfig, overrides: Sequence[Override]) -> None:
+    """Check that nothing was typed that another option makes meaningless.
+
+    Args:
+        config: The config of the run, or of the first job of a sweep.
+        overrides: What was typed.
+
+    Raises:
+        UserError: Something was.
+    """
+    typed = [override.key_or_group for override in overrides]
+    if config.teachers and "teacher" in typed:
+        raise UserError("give teacher=... or teachers=[...], not both")
+    swept = any(override.key_or_group == "method" and override.is_sweep_override() for override in overrides)
+    if config.method._target_ is None and not swept:  # in a sweep, the option may be for the other methods
+        for key in (key for key in typed if key.partition(".")[0] in UNTRAINED):
+            raise UserError(f"method={config.method.name} trains nothing, so {key} has no meaning: leave it out")
