@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from ktlight.config.instantiate import check_parts
 from ktlight.config.location import config_directory
 from ktlight.config.model_source import register_models
 from ktlight.config.overrides import check_overrides
@@ -81,6 +82,7 @@ def _check(arguments: list[str]) -> None:
     config = check_overrides(typed.overrides, folders, typed.config_name or "config")
     if typed.cfg or typed.info:
         return
+    check_parts(config)
     part, option = ("sweep", "hydra.sweep.dir=FOLDER") if typed.multirun else ("run", "hydra.run.dir=FOLDER")
     try:
         folder = config.hydra[part].dir

@@ -12,10 +12,13 @@ class UserError(Exception):
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """Return a hint naming the valid names nearest to ``name``, or an empty string if none is near.
+    """Return a hint naming the valid names nearest to ``name``, whatever their case; empty if none is near.
 
     >>> nearest("vit_bb", ["vit_b", "resnet50"])
     ' Did you mean vit_b?'
+    >>> nearest("sgd", ["SGD", "Adam"])
+    ' Did you mean SGD?'
     """
-    matches = get_close_matches(name, sorted(set(known)), n=count, cutoff=0.6)
+    by_lower = {each.lower(): each for each in sorted(set(known))}
+    matches = [by_lower[match] for match in get_close_matches(name.lower(), by_lower, n=count, cutoff=0.6)]
     return f" Did you mean {' or '.join(matches)}?" if matches else ""

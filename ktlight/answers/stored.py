@@ -29,7 +29,6 @@ from ktlight.types import Batch, LogitSource
 
 logger = logging.getLogger(__name__)
 
-MODES = ("auto", "fill", "readonly", "off")
 SOFTWARE = " ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm", "simplejpeg"))
 PROBE = 4  # rows asked twice
 SAME = 8  # roundings: answers that differ by more, in units of the largest logit, are different answers
@@ -81,8 +80,6 @@ class OutputStore:
 
     def __init__(self, config: DictConfig, mode: str | None = None) -> None:
         self.mode: str = mode or config.store.mode
-        if self.mode not in MODES:
-            raise UserError(f"unknown store.mode '{self.mode}': choose one of {', '.join(MODES)}")
         self.store = LogitStore(cache_directory() / "store", config.store.max_gb)
         self.top_k: int | None = config.store.top_k
         self.progress = shows_progress(config.trainer)

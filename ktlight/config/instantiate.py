@@ -1,32 +1,122 @@
-"""Hydra's instantiate for parts that also take live objects."""
+"""The parts that a config names by ``_target_``: found, checked, and made with live objects beside their options."""
 
 import inspect
+from collections.abc import Callable, Collection
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from ktlight.errors import UserError
+from ktlight.errors import UserError, nearest
+from ktlight.limits import check_arguments
+
+PARTS = {
+    "data.load": None,
+    "data.augment": "ktlight.data.augment.Augment",
+    "method": "ktlight.methods.base.TransferMethod",
+    "router": "ktlight.routing.rules.RoutingRule",
+    "restraint": "lightning.pytorch.callbacks.Callback",
+    "optim.optimizer": "torch.optim.Optimizer",
+    "pretrain.optim.optimizer": "torch.optim.Optimizer",
+}
+"""Where a config names a part, and what it must be a class of."""
+OPTIONAL = ("method", "router", "restraint")
+"""Those that may be null: nothing is done then."""
+LIVE = ("networks", "optimization", "params", "lr", "fused", "batch")
+"""Parameters of parts that are no options: ktlight gives them."""
+OPTIMIZERS = ("torch.optim", "timm.optim")
 
 
 def make(config: DictConfig, **objects: Any) -> Any:
     """Return what ``config._target_`` makes of the config's other keys and of ``objects``.
 
-    The objects do not pass through Hydra, which would copy networks, and an error of the part comes out as raised.
+    Hydra's `instantiate` would copy the objects, networks among them, and wrap the errors of the part.
 
     Raises:
-        UserError: The config has a key that the part does not take, or lacks one that it needs.
+        UserError: The config has a key that the part does not take, or a value, or lacks one that it needs.
     """
-    part = instantiate(config, _partial_=True, _convert_="all")
-    signature = inspect.signature(part.func)
+    part, options = _part(config)
     try:
-        signature.bind(*part.args, **part.keywords, **objects)
+        inspect.signature(part).bind(**options, **objects)
     except TypeError as error:
-        options = ", ".join(name for name in signature.parameters if name not in objects)
-        raise UserError(f"{config._target_}: {error}. Its options are {options}.") from error
-    return part(**objects)
+        raise UserError(_unfit(config, part, error, objects)) from error
+    check_arguments(part, options, config._get_full_key(None))
+    return part(**options, **objects)
 
 
 def accepts(config: DictConfig, option: str) -> bool:
     """Return whether the part that ``config._target_`` names has an option of this name."""
-    return option in inspect.signature(instantiate(config, _partial_=True).func).parameters
+    return option in inspect.signature(_part(config)[0]).parameters
+
+
+def check_parts(config: DictConfig) -> None:
+    """Check every part that a config names: that it exists, is what it is used as, and takes the options it is given.
+
+    This imports torch, so it comes after all that can be checked without.
+
+    Raises:
+        UserError: A part is missing or another kind of part, or has an option that it does not take.
+    """
+    for key, base in PARTS.items():
+        node = OmegaConf.select(config, key)
+        if not isinstance(node, DictConfig):
+            raise UserError(f"{key} must be a mapping with a _target_")
+        if node.get("_target_") is None and key in OPTIONAL:
+            continue
+        part, options = _part(node, located(base, key) if base else object)
+        try:
+            inspect.signature(part).bind_partial(**options)
+        except TypeError as error:
+            raise UserError(_unfit(node, part, error, LIVE)) from error
+        if given := [name for name in LIVE if name in options]:
+            raise UserError(f"{key}.{given[0]} is no option: it is given by other parts of the config")
+        check_arguments(part, options, key)
+    make(config.data.augment)
+
+
+def located(target: Any, key: str, base: type = object) -> Any:
+    """Return the class or function of a dotted name.
+
+    Args:
+        target: The name.
+        key: Where it stands in the config.
+        base: What it must be a class of; `object` for anything that can be called.
+
+    Raises:
+        UserError: It is no name, or the name of nothing, or of something else.
+    """
+    module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
+    if not module:
+        raise UserError(f"{key}._target_={target} must be the whole name of a class or function, as torch.optim.SGD")
+    try:
+        part = getattr(import_module(module), name, None)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"{key}._target_={target}: {error}") from error
+    if not callable(part):
+        modules = OPTIMIZERS if key.endswith("optimizer") else (module,)
+        known = [f"{each}.{name}" for each in modules for name in _public(import_module(each), base)]
+        raise UserError(f"{key}._target_={target} does not exist.{nearest(target, known)}")
+    if not _is_a(part, base):
+        raise UserError(f"{key}._target_={target} is no {base.__name__}, which {key} must be")
+    return part
+
+
+def _is_a(part: Any, base: type) -> bool:
+    return base is object or (inspect.isclass(part) and issubclass(part, base))
+
+
+def _public(module: ModuleType, base: type) -> list[str]:
+    members = inspect.getmembers(module, lambda member: callable(member) and _is_a(member, base))
+    return [name for name, _ in members if not name.startswith("_")]
+
+
+def _part(config: DictConfig, base: type = object) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Return the part that a config names, and its options."""
+    options: Any = OmegaConf.to_container(config, resolve=True)
+    return located(options.pop("_target_", None), config._get_full_key(None), base), options
+
+
+def _unfit(config: DictConfig, part: Callable[..., Any], error: TypeError, live: Collection[str]) -> str:
+    options = ", ".join(name for name in inspect.signature(part).parameters if name not in live)
+    return f"{config._target_}: {error}. Its options are {options}."

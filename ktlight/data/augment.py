@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
+from math import inf, log
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,11 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
-from ktlight.errors import UserError, nearest
+from ktlight.errors import UserError
 from ktlight.functional.geometry import resize
 from ktlight.functional.randomness import VIEW_STREAM, IntArray, random_uniform
+from ktlight.limits import POSITIVE, Share
 
-KINDS = ("none", "pad_crop", "resized_crop")
 CROP_ATTEMPTS = 10
 DRAWS_PER_ROW = 4 * CROP_ATTEMPTS + 1
 
@@ -39,32 +40,32 @@ class Augment:
         UserError: A field is out of its range.
     """
 
-    kind: str = "none"
-    padding: float = 0.125
+    kind: Literal["none", "pad_crop", "resized_crop"] = "none"
+    padding: Share = 0.125
     flip: bool = False
     scale: Sequence[float] = (0.08, 1.0)
     ratio: Sequence[float] = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if not _is_range(self.scale, 1):
             raise UserError(
-                f"Unknown augmentation {self.kind!r}; known: {', '.join(KINDS)}.{nearest(self.kind, KINDS)}"
+                f"data.augment.scale must be two shares of the area, 0 < least <= largest <= 1, not {self.scale}."
             )
-        if not 0 <= self.padding <= 1:
-            raise UserError(f"augment.padding is a share of the canvas between 0 and 1, not {self.padding}.")
-        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] <= 1:
+        if not _is_range(self.ratio, inf):
             raise UserError(
-                f"augment.scale must be two shares of the area, 0 < least <= largest <= 1, not {self.scale}."
-            )
-        if len(self.ratio) != 2 or not 0 < self.ratio[0] <= self.ratio[1]:
-            raise UserError(
-                f"augment.ratio must be two values of width / height, 0 < least <= largest, not {self.ratio}."
+                f"data.augment.ratio must be two values of width / height, 0 < least <= largest, not {self.ratio}."
             )
 
     @property
     def description(self) -> str:
         """All fields, and how pixels are made where that once was different; part of a stored view's key."""
         return f"{self} bilinear" if self.kind == "resized_crop" else str(self)
+
+
+def _is_range(pair: Sequence[float], most: float) -> bool:
+    return (
+        isinstance(pair, Sequence) and len(pair) == 2 and all(map(POSITIVE.holds, pair)) and pair[0] <= pair[1] <= most
+    )
 
 
 def view_uniforms(seed: int, view: int, rows_B: IntArray, network: int = 0) -> Uniforms:

@@ -71,12 +71,6 @@ class ImageDataModule(LightningDataModule):
         evaluate_on: Literal["val", "holdout"] = "val",
     ) -> None:
         super().__init__()
-        counts = {"canvas": canvas, "batch_size": batch_size, "eval_batch_size": eval_batch_size}
-        if views is not None:
-            counts["views"] = views
-        for name, value in counts.items():
-            if value < 1:
-                raise UserError(f"data.{name} must be at least 1, not {value}.")
         self.dataset = dataset
         self.canvas = canvas
         self.augment = augment

@@ -31,10 +31,8 @@ def stratified_subset(labels: IntArray, fraction: float) -> IntArray:
         fraction: Share of the rows, above 0 and at most 1; ``ceil(fraction * n)`` rows are returned, all of them for 1.
 
     Raises:
-        UserError: The fraction is out of range, or it leaves some class without a row on either side of the split.
+        UserError: The fraction leaves some class without a row on either side of the split.
     """
-    if not 0 < fraction <= 1:
-        raise UserError(f"A fraction of a data set must be above 0 and at most 1, not {fraction}.")
     if fraction == 1:
         return np.arange(len(labels))
     from sklearn.model_selection import StratifiedShuffleSplit  # a second to import
@@ -60,8 +58,6 @@ def divide(labels: IntArray, fraction: float, holdout: float) -> tuple[IntArray,
     Raises:
         UserError: A share is out of its range.
     """
-    if not 0 <= holdout < 1:
-        raise UserError(f"data.holdout must be a share of the training images below 1, not {holdout}.")
     if not len(labels):
         return labels, labels
     rows = stratified_subset(labels, fraction)

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from ktlight.functional.losses import kl_divergence_per_sample
 from ktlight.functional.routing import select_target
 from ktlight.functional.targets import bidirectional_teacher
+from ktlight.limits import NotNegative
 from ktlight.methods.base import TransferMethod, check_peers
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
@@ -36,7 +37,7 @@ class BidirectionalDistillation(TransferMethod):
         optimization: Optimization,
         *,
         name: str,
-        weight: float,
+        weight: NotNegative,
         detach: bool,
         own_views: bool,
     ) -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 from ktlight.errors import UserError
 from ktlight.functional.contrastive import log_normalizer, noise_contrastive_per_sample
 from ktlight.functional.routing import select_target
+from ktlight.limits import Count, NotNegative, Positive, Share
 from ktlight.methods.features import FeatureMethod
 from ktlight.methods.memory import MemoryBanks
 from ktlight.methods.optimization import Optimization
@@ -58,16 +59,16 @@ class CRD(FeatureMethod):
         optimization: Optimization,
         *,
         name: str,
-        beta: float,
-        alpha: float,
-        gamma: float,
-        temperature: float,
+        beta: NotNegative,
+        alpha: NotNegative,
+        gamma: NotNegative,
+        temperature: Positive,
         double_softmax: bool,
-        dimensions: int,
-        negatives: int,
-        contrast_temperature: float,
-        momentum: float,
-        bank_gb: float,
+        dimensions: Count,
+        negatives: Count,
+        contrast_temperature: Positive,
+        momentum: Share,
+        bank_gb: Positive,
     ) -> None:
         super().__init__(
             networks, optimization, name=name, beta=beta, alpha=alpha, gamma=gamma, temperature=temperature,

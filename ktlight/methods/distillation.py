@@ -6,13 +6,13 @@ from typing import Literal
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ktlight.errors import UserError
 from ktlight.functional.losses import (
     kl_divergence_per_sample,
     largest_classes,
     masked_mean,
     soft_cross_entropy_per_sample,
 )
+from ktlight.limits import CountOrNull, Positive, Share
 from ktlight.methods.base import TransferMethod
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
@@ -47,19 +47,11 @@ class Distillation(TransferMethod):
         *,
         name: str,
         soft_loss: Literal["kl", "cross_entropy"],
-        mixing: float,
-        temperature: float,
-        top_classes: int | None = None,
+        mixing: Share,
+        temperature: Positive,
+        top_classes: CountOrNull = None,
         double_softmax: bool = False,
     ) -> None:
-        if soft_loss not in SOFT_LOSSES:
-            raise UserError(f"unknown method.soft_loss '{soft_loss}': choose {' or '.join(SOFT_LOSSES)}")
-        if not 0 <= mixing <= 1:
-            raise UserError(
-                f"method.mixing={mixing} is no weight: give a number from 0 (labels only) to 1 (teacher only)"
-            )
-        if temperature <= 0:
-            raise UserError(f"method.temperature={temperature} must be positive")
         super().__init__(networks[:1], optimization)
         self.name = name
         self.soft_loss = SOFT_LOSSES[soft_loss]

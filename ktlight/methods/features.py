@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ktlight.functional.losses import kl_divergence_per_sample, masked_mean
+from ktlight.limits import NotNegative, Positive
 from ktlight.methods.base import TransferMethod
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
@@ -44,10 +45,10 @@ class FeatureMethod(TransferMethod):
         optimization: Optimization,
         *,
         name: str,
-        beta: float,
-        alpha: float,
-        gamma: float,
-        temperature: float,
+        beta: NotNegative,
+        alpha: NotNegative,
+        gamma: NotNegative,
+        temperature: Positive,
         double_softmax: bool,
     ) -> None:
         super().__init__(networks[:1], optimization)

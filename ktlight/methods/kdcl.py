@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ktlight.errors import UserError
 from ktlight.functional.losses import kl_divergence
 from ktlight.functional.targets import (
     general_target,
@@ -17,6 +16,7 @@ from ktlight.functional.targets import (
     naive_target,
     residual_correlation,
 )
+from ktlight.limits import NotNegative, Positive
 from ktlight.methods.base import TransferMethod, check_peers
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
@@ -54,14 +54,12 @@ class KDCL(TransferMethod):
         *,
         name: str,
         rule: Literal["naive", "linear", "minlogit", "general"],
-        weight: float,
-        temperature: float,
+        weight: NotNegative,
+        temperature: Positive,
         update_teacher: bool,
         own_views: bool,
     ) -> None:
         check_peers(name, networks)
-        if rule not in (*TARGET_RULES, "general"):
-            raise UserError(f"unknown method.rule '{rule}': choose one of {', '.join(TARGET_RULES)}, general")
         peers = networks if update_teacher else [networks[0], *(network.frozen_copy() for network in networks[1:])]
         super().__init__(peers, optimization)
         self.name = name

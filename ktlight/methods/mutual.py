@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ktlight.functional.losses import kl_divergence
+from ktlight.limits import NotNegative, Positive
 from ktlight.methods.base import TransferMethod, check_peers
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
@@ -33,8 +34,8 @@ class MutualLearning(TransferMethod):
         optimization: Optimization,
         *,
         name: str,
-        weight: float,
-        temperature: float,
+        weight: NotNegative,
+        temperature: Positive,
         own_views: bool,
     ) -> None:
         check_peers(name, networks)

@@ -7,8 +7,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from ktlight.errors import UserError
 from ktlight.functional.interpolation import interpolate_
+from ktlight.limits import Count, Share
 
 
 class WeightInterpolation(Callback):
@@ -26,11 +26,7 @@ class WeightInterpolation(Callback):
         batch: Samples that one optimiser step takes, over all processes.
     """
 
-    def __init__(self, tau: float, samples: int, average_buffers: bool = False, *, batch: int = 1) -> None:
-        if not 0 <= tau <= 1:
-            raise UserError(f"restraint.tau={tau} must lie between 0 (no restraint) and 1 (nothing is learned)")
-        if samples < 1:
-            raise UserError(f"restraint.samples={samples} must be at least 1")
+    def __init__(self, tau: Share, samples: Count, average_buffers: bool = False, *, batch: int = 1) -> None:
         self.tau = tau
         self.every = max(1, round(samples / batch))
         self.average_buffers = average_buffers

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ktlight.errors import UserError
 from ktlight.functional.routing import random_sources, select_target
+from ktlight.limits import Seed, Share
 from ktlight.routing.rules import Routing, RoutingRule, Source
 from ktlight.types import Batch
 
@@ -41,9 +42,7 @@ class Random(RoutingRule):
         seed: Seed of the run. The choice is a function of (seed, view, index).
     """
 
-    def __init__(self, share: float, seed: int) -> None:
-        if not 0 <= share <= 1:
-            raise UserError(f"router.share={share} must be from 0 to 1")
+    def __init__(self, share: Share, seed: Seed) -> None:
         self.share = share
         self.seed = seed
 

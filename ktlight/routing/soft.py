@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from ktlight.errors import UserError
 from ktlight.functional.mixing import mixed_target, soft_weights
 from ktlight.functional.routing import most_confident
+from ktlight.limits import Positive
 from ktlight.routing.rules import Routing, RoutingRule
 from ktlight.types import Batch
 
@@ -20,9 +20,7 @@ class Soft(RoutingRule):
         use_labels: Weigh by the probability of the true class; otherwise by the highest probability of any class.
     """
 
-    def __init__(self, temperature: float, use_labels: bool) -> None:
-        if not temperature > 0:
-            raise UserError(f"router.temperature={temperature} must be above 0; a small one makes the choice hard")
+    def __init__(self, temperature: Positive, use_labels: bool) -> None:
         self.temperature = temperature
         self.use_labels = use_labels
 

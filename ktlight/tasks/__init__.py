@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ktlight.config.checks import check_config
+from ktlight.config.instantiate import check_parts
 from ktlight.errors import UserError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -19,6 +20,7 @@ def run_task(config: DictConfig) -> dict[str, Any]:
         UserError: Something the user gave cannot work, the disk is full among other things.
     """
     check_config(config)
+    check_parts(config)
     try:
         if config.task.name == "transfer":
             from ktlight.tasks.transfer import run_transfer

@@ -70,8 +70,6 @@ def check_classes(dataset: ImageDataset, models: Mapping[str, Classifier]) -> No
 
 def optimization(options: DictConfig, learner: Classifier) -> Optimization:
     """Return the optimiser and schedule of a config group like ``optim``, for a network of the learner's size."""
-    if options.decay not in ("constant", "cosine"):
-        raise UserError(f"unknown optim.decay '{options.decay}': choose constant or cosine")
     size = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
     plain = Optimization(
         optimizer=partial(make, options.optimizer),

@@ -79,8 +79,6 @@ def test_views_differ_by_seed_view_network_and_row():
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"kind": "pad_krop"}, "Did you mean pad_crop"),
-        ({"padding": -1.0}, "padding"),
         ({"scale": (0.5, 0.2)}, "scale"),
         ({"ratio": (0.0, 1.0)}, "ratio"),
     ],

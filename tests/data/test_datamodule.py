@@ -226,20 +226,6 @@ def test_corrupt_image_raises_one_clear_message_from_any_process(workers):
         list(data.train_dataloader())
 
 
-@pytest.mark.parametrize(
-    "settings, message",
-    [
-        ({"batch_size": 0}, r"data\.batch_size must be at least 1"),
-        ({"views": 0}, r"data\.views must be at least 1"),
-        ({"holdout": 1.0}, r"data\.holdout must be"),
-        ({"fraction": 2.0}, "above 0 and at most 1"),
-    ],
-)
-def test_numbers_out_of_range(settings, message):
-    with pytest.raises(UserError, match=message):
-        data_module(**settings)
-
-
 def test_nothing_to_train_on_or_to_hold_out():
     data = ImageDataModule(
         ImageDataset("random", None, random_table(), numbered_classes(4)), **SETTINGS, augment=Augment("none")

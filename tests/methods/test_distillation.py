@@ -5,7 +5,6 @@ import tiny
 import torch
 from torch import Tensor
 
-from ktlight.errors import UserError
 from ktlight.methods.distillation import Distillation
 from ktlight.types import Batch
 
@@ -81,35 +80,3 @@ def test_the_student_learns_alone() -> None:
         temperature=1.0,
     )  # fmt: skip
     assert len(method.networks) == method.learners == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"mixing": 1.5}, r"method\.mixing=1\.5"),
-        ({"mixing": -0.1}, r"mixing=-0\.1"),
-        ({"temperature": 0.0}, "positive"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        distillation(**options)
-
-
-@pytest.mark.parametrize("soft_loss", ["kl", "cross_entropy"])
-@pytest.mark.parametrize("count", [2, 3, 1000])
-def test_the_quirks_of_the_public_code_from_their_description(soft_loss: str, count: int) -> None:
-    """KL over the teacher's top-k classes, both sides renormalised; cross entropy of softmax outputs."""
-    method = distillation(soft_loss=soft_loss, mixing=0.5, top_classes=count, double_softmax=True)
-    batch = routed_batch()
-    logits_BC = method.networks[0](batch["image"]).double()
-    expected = 0.0
-    for row in range(6):
-        teacher = batch["target"][row].double().softmax(0)
-        student = logits_BC[row].softmax(0)
-        chosen = sorted(range(tiny.CLASSES), key=lambda label: float(teacher[label]), reverse=True)[:count]
-        q, p = (side[chosen] / side[chosen].sum() for side in (teacher, student))
-        soft = float((q * (q.log() * (soft_loss == "kl") - p.log())).sum())
-        label = -float((student.exp() / student.exp().sum()).log()[batch["label"][row]])
-        expected += (soft + label) / 12
-    assert float(loss_of(method, batch)[0]) == pytest.approx(expected, rel=1e-5)

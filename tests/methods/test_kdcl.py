@@ -135,17 +135,6 @@ def test_general_weighs_by_the_errors_on_the_held_out_images() -> None:
     assert len(data.holdout_rows) == 12 and data.num_train == 36
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"rule": "best"}, "unknown method.rule 'best': choose one of naive, linear, minlogit, general"),
-    ],
-)
-def test_options_that_cannot_work_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        kdcl(**options)
-
-
 def test_one_network_alone_is_refused() -> None:
     with pytest.raises(UserError, match="at least two networks"):
         KDCL(

@@ -7,7 +7,6 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ktlight.errors import UserError
 from ktlight.methods.supervised import Supervised
 from ktlight.restraints.interpolation import WeightInterpolation
 
@@ -133,11 +132,3 @@ def test_frozen_parameters_are_left_alone() -> None:
     tiny.fit(Supervised([network], tiny.optimization()), callbacks=[restraint])
     assert len(restraint.slow) == 2
     torch.testing.assert_close(network.network[1].weight, frozen, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize(
-    ("options", "named"), [({"tau": 1.1, "samples": 1}, "tau=1.1"), ({"tau": 0.5, "samples": 0}, "samples=0")]
-)
-def test_numbers_out_of_range_are_refused(options: dict[str, Any], named: str) -> None:
-    with pytest.raises(UserError, match=named):
-        WeightInterpolation(**options)

@@ -209,18 +209,6 @@ def test_random_gives_a_sample_the_same_source_in_any_batch() -> None:
     assert set(source_B.tolist()) == {0, 1, 2}
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
-def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
-    with pytest.raises(UserError, match=r"router\.temperature=.* must be above 0"):
-        Soft(temperature, use_labels=True)
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.5, math.nan])
-def test_a_share_that_is_none_is_refused(share: float) -> None:
-    with pytest.raises(UserError, match=r"router\.share=.* must be from 0 to 1"):
-        Random(share, seed=0)
-
-
 @pytest.mark.parametrize("name", RULES)
 def test_routing_does_not_wait_for_the_device(name: str) -> None:
     rule = prepared(name, logits(0, 3, 9, CLASSES), batch_of(0, 9)["label"])
