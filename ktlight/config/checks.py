@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from hydra.core.override_parser.types import Override
 from omegaconf import Container, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from ktlight.config.limits import check_options
 from ktlight.config.models import listed_teachers
 from ktlight.errors import UserError
 
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 UNTRAINED = ("router", "restraint", "optim", "recipe")
 """The groups that act on training alone."""
 
@@ -31,17 +32,19 @@ def check_config(config: DictConfig) -> None:
 
 
 def check_references(config: DictConfig) -> None:
-    """Raise `UserError` if a value cannot be resolved, such as ``${nope}``, or is missing; Hydra's part is its own."""
-    for key in map(str, config):
-        if key == "hydra":
-            continue
+    """Raise `UserError` if a value cannot be resolved, such as ``${nope}``, or is missing.
+
+    Of Hydra's part, the folders are looked at; they may refer to what only the running job knows, such as its number.
+    """
+    own = (key for key in map(str, config) if key != "hydra")
+    for key in (*own, *(FOLDERS if "hydra" in config else ())):
         try:
-            node = config._get_node(key)
-            if isinstance(node, Container):
-                OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-            else:
-                config[key]
+            value = OmegaConf.select(config, key)
+            if isinstance(value, Container):
+                OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
         except OmegaConfBaseException as error:
+            if key in FOLDERS and isinstance(error, InterpolationToMissingValueError):
+                continue
             reason = str(error).partition("\n")[0].rstrip(".")
             raise UserError(f"{getattr(error, 'full_key', None) or key}: {reason}") from error
 

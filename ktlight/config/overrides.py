@@ -47,11 +47,10 @@ def check_overrides(
         try:
             config = _compose(config_name, [*search, *map(_first, parsed)])
         except UserError:  # most often a key that does not exist, of which more can be said
-            defaults = _compose(config_name, [*search, *map(_first, groups)])
-            for override in parsed:
-                if override not in groups:
-                    _check_key(override, defaults)
+            _check_keys(parsed, groups, _compose(config_name, [*search, *map(_first, groups)]))
             raise
+        if any(map(_adds, parsed)):
+            _check_keys(parsed, groups, _compose(config_name, [*search, *map(_first, groups)]))
     check_config(config)
     check_combinations(config, parsed)
     return config
@@ -77,7 +76,8 @@ def _compose(config_name: str, overrides: list[str]) -> DictConfig:
         return compose(config_name, overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         cause = f": {error.__cause__}".partition("\n")[0] if error.__cause__ else ""
-        raise UserError(f"{error}{cause}") from error
+        lines = [line.strip().rstrip(".") for line in str(error).splitlines()]
+        raise UserError(". ".join(line for line in lines if line and "object_type" not in line) + cause) from error
 
 
 def _first(override: Override) -> str:
@@ -113,7 +113,8 @@ def _check_choices(override: Override, search: list[str]) -> None:
         if group == "teacher" and value.startswith("["):  # Hydra would keep the last one
             raise UserError(f"several teachers are a list of values: 'teachers={value}'")
         bare = value.partition(".")[0] if group in MODEL_GROUPS else value  # a model name may carry a timm tag
-        if bare in known or value.startswith(("[", "glob(")):
+        several = value[1:-1].split(",") if value.startswith("[") else []  # which Hydra merges
+        if bare in known or value.startswith("glob(") or (several and set(several) <= set(known)):
             continue
         kind = "model" if group in MODEL_GROUPS else group
         listing = "" if group in MODEL_GROUPS else f" There are: {', '.join(known)}."
@@ -136,15 +137,26 @@ def _nested_choices(group: str) -> list[str]:
     return choices
 
 
+def _adds(override: Override) -> bool:
+    return bool(override.is_add() or override.is_force_add())
+
+
+def _check_keys(overrides: Sequence[Override], groups: Sequence[Override], config: DictConfig) -> None:
+    """Raise `UserError` for the first override of a key that a config, in which none is set yet, does not have."""
+    for override in overrides:
+        if override not in groups and override.package is None and not override.key_or_group.startswith("hydra."):
+            _check_key(override, config)
+
+
 def _check_key(override: Override, config: DictConfig) -> None:
     key = override.key_or_group
-    if override.is_add() or override.is_force_add() or key.startswith("hydra.") or override.package is not None:
-        return
     parent, _, leaf = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
-    if isinstance(node, DictConfig) and (leaf in node or not OmegaConf.is_struct(node)):
+    if isinstance(node, DictConfig) and (leaf in node or (parent and not OmegaConf.is_struct(node))):
         return
-    if isinstance(node, DictConfig) and not node:  # a mapping that anything can be added to, as student.kwargs
+    if _adds(override) and isinstance(node, DictConfig) and (not node or "_target_" in node):
+        return  # to a mapping of anything, as student.kwargs, or to a part, which checks its options itself
+    if isinstance(node, DictConfig) and not node:
         raise UserError(f"{parent} has no '{leaf}' yet: write +{override.input_line} to add it")
     groups = GlobalHydra.instance().config_loader().list_groups("")
     hint = nearest(key, [*_keys(config), *(group for group in groups if group != "hydra")])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ktlight.config.location import BASE, config_directory
 from ktlight.models.names import ALIASES
@@ -35,7 +35,8 @@ def teacher_names(teacher: str, teachers: Any) -> str:
     """Return the names of the list of teachers, else of the one teacher, as they stand in folder names."""
     if not isinstance(teachers, ListConfig):  # an error that is told of later, with more to say
         return teacher
-    return "+".join(str(entry if isinstance(entry, str) else entry["name"]) for entry in teachers) or teacher
+    names = [entry.get("name") if isinstance(entry, DictConfig) else entry for entry in teachers]
+    return "+".join(map(str, names)) or teacher
 
 
 def largest(shares: Mapping[str, float]) -> float:
