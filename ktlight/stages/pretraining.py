@@ -194,8 +194,6 @@ def validation_accuracy(config: DictConfig, classifier: Classifier, dataset: Ima
 
 def check_start(options: DictConfig, model: ModelConfig) -> None:
     """Raise `UserError` where what is to learn would learn nothing."""
-    if options.part not in ("all", "head"):
-        raise UserError(f"unknown pretrain.part '{options.part}': choose all or head")
     if options.part == "head" and options.init == "scratch" and model.checkpoint is None:
         raise UserError(
             "pretrain.part=head on random features teaches nothing: give student.checkpoint= or pretrain.init=hub"
