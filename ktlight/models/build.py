@@ -33,7 +33,12 @@ from ktlight.models.zoo import Entry
 
 
 def build_classifier(
-    config: ModelConfig, provenance: Provenance, *, class_names: Sequence[str], wnids: Sequence[str] | None = None
+    config: ModelConfig,
+    provenance: Provenance,
+    *,
+    class_names: Sequence[str],
+    wnids: Sequence[str] | None = None,
+    data_identity: str | None = None,
 ) -> Classifier:
     """Return a trained classifier whose logits are in the order of the data's classes.
 
@@ -44,6 +49,7 @@ def build_classifier(
         provenance: What is said of these weights.
         class_names: Names of the data's classes; where the model's are the same in another order, it is re-ordered.
         wnids: Their WordNet ids, where they are known; a model may name its classes by these.
+        data_identity: Identity of the data; a model trained on them answers in their labels, however they were called.
 
     Raises:
         UserError: The weights cannot be read, or belong to another model or to other classes.
@@ -54,7 +60,8 @@ def build_classifier(
             f"The weights of {config.name} are for {network.num_classes} classes, but the data has {len(class_names)}. "
             "Give a checkpoint for these classes, or fine-tune this one with task=pretrain."
         )
-    names = align_classes(network, class_names, config, wnids)
+    at_home = provenance.data is not None and provenance.data == data_identity
+    names = tuple(class_names) if at_home else align_classes(network, class_names, config, wnids)
     classifier = Classifier.from_network(network, name=config.name, **config.preprocessing)
     classifier.provenance, classifier.class_names = provenance, names
     return classifier
@@ -99,6 +106,7 @@ def entry_provenance(entry: Entry, *, trained_now: bool = False) -> Provenance:
         seed=record["seed"],
         acc=record["acc"],
         holdout=record["recipe"]["data"].get("holdout") or None,
+        data=record["recipe"]["data"]["identity"],
         licence=record.get("licence"),
     )
 

@@ -23,6 +23,7 @@ class Provenance:
         seed: Of its training.
         acc: Its accuracy on the validation split, in percent.
         holdout: Share of the training images that it was trained without, since they were held out.
+        data: Identity of the data set that it was trained on.
         licence: Of the weights, as their record names it.
     """
 
@@ -33,6 +34,7 @@ class Provenance:
     seed: int | None = None
     acc: float | None = None
     holdout: float | None = None
+    data: str | None = None
     licence: str | None = None
 
     def may_have_seen(self, holdout: float) -> bool:

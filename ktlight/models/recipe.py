@@ -69,7 +69,8 @@ def make_recipe(
 def initial_weights(model: ModelConfig, init: str) -> str:
     """Return what stands for the weights that training starts from.
 
-    They are the SHA-256 of the checkpoint's weights file, the name of the Hub's weights, or ``scratch``.
+    They are the SHA-256 of the checkpoint's weights file, with that of the record beside it in a timm folder; the name
+    of the Hub's weights; or ``scratch``.
 
     Raises:
         UserError: There is no such checkpoint.
@@ -78,7 +79,9 @@ def initial_weights(model: ModelConfig, init: str) -> str:
         return SCRATCH if init == SCRATCH else f"{init}:{model.architecture}"
     if model.checkpoint.startswith(HUB_PREFIX):
         return model.checkpoint
-    return file_digest(weights_file(find_checkpoint(model.checkpoint)))
+    path = find_checkpoint(model.checkpoint)
+    files = [weights_file(path), path / "config.json"] if path.is_dir() else [path]
+    return " ".join(map(file_digest, files))
 
 
 def file_digest(path: Path) -> str:

@@ -20,7 +20,7 @@ from ktlight.methods.supervised import Supervised
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.models.provenance import model_facts
-from ktlight.models.recipe import Recipe, initial_weights, make_recipe
+from ktlight.models.recipe import SCRATCH, Recipe, initial_weights, make_recipe
 from ktlight.models.spec import ModelConfig
 from ktlight.models.starting import head_parameters, starting_classifier
 from ktlight.models.zoo import Zoo
@@ -73,13 +73,11 @@ def pretraining_recipe(config: DictConfig, model: ModelConfig, dataset: ImageDat
         "precision": trainer.precision,
         **{key: config.trainer[key] for key in ("channels_last", "compile", "deterministic")},
     }
-    return make_recipe(
-        model,
-        identity=dataset.identity,
-        data={key: config.data[key] for key in ("fraction", "holdout", "canvas")},
-        training=training,
-        start=initial_weights(model, options["init"]),
-    )
+    start = initial_weights(model, options["init"])
+    data = {key: config.data[key] for key in ("fraction", "holdout", "canvas")}
+    if start != SCRATCH:  # the head of trained weights is kept, re-ordered or replaced by the names of the classes
+        data["classes"] = [*dataset.class_names, *(dataset.wnids or ())]
+    return make_recipe(model, identity=dataset.identity, data=data, training=training, start=start)
 
 
 def pretrain(

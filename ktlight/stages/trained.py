@@ -43,7 +43,9 @@ def trained_classifier(
         UserError: They cannot be read, or belong to another model or other classes.
     """
     model, provenance = find_weights(config, role, model, dataset, folder)
-    classifier = build_classifier(model, provenance, class_names=dataset.class_names, wnids=dataset.wnids)
+    classifier = build_classifier(
+        model, provenance, class_names=dataset.class_names, wnids=dataset.wnids, data_identity=dataset.identity
+    )
     own = f"; to use your own weights: {role}.checkpoint=" if provenance.holdout else ""
     logger.info("%s%s", line(role, classifier), own)
     return classifier

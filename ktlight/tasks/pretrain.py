@@ -60,7 +60,9 @@ def measure_again(
     """Return the results of a model that the zoo has already: the same recipe would give the same weights."""
     logger.info("The zoo has a model by this very recipe, %s: nothing to train", entry)
     known = ModelConfig(model.name, model.architecture, checkpoint=str(entry.folder))
-    classifier = build_classifier(known, entry_provenance(entry), class_names=dataset.class_names, wnids=dataset.wnids)
+    classifier = build_classifier(
+        known, entry_provenance(entry), class_names=dataset.class_names, data_identity=dataset.identity
+    )
     record_start(config, folder, dataset, {"student": classifier})
     record = {key: entry.record[key] for key in ("epochs", "num_train")}
     results = measure(pretraining_config(config), recipe, classifier, dataset, folder, record)

@@ -101,6 +101,17 @@ def test_a_model_named_by_wordnet_ids_fits_data_that_give_them_words(make, tmp_p
     assert build(ModelConfig("r", "test_resnet", checkpoint=str(tmp_path / "words")), CLASSES, wnids=ids).class_names
 
 
+def test_a_model_of_the_same_data_answers_in_their_labels_whatever_they_were_called(make, tmp_path):
+    export_classifier(make(num_classes=5), tmp_path / "r", record={}, class_names=CLASSES)
+    config = ModelConfig("r", "test_resnet", checkpoint=str(tmp_path / "r"))
+    provenance = Provenance("zoo", "r", data="identity")
+    others = CLASSES[::-1]
+    renamed = build_classifier(config, provenance, class_names=others, data_identity="identity")
+    elsewhere = build_classifier(config, provenance, class_names=others, data_identity="another")
+    assert renamed.class_names == elsewhere.class_names == tuple(others)
+    torch.testing.assert_close(renamed.network.fc.weight, elsewhere.network.fc.weight.flip(0))
+
+
 def test_the_hubs_imagenet_models_name_their_classes(monkeypatch):
     imagenet = ImageNetInfo("imagenet-1k")
     network = timm.create_model("test_resnet")

@@ -95,8 +95,11 @@ def test_initial_weights_are_known_by_content(tmp_path):
         return initial_weights(ModelConfig("v", "test_vit", checkpoint and str(checkpoint)), init)
 
     assert start(tmp_path / "a.safetensors") == start(tmp_path / "b.safetensors", "hub")
-    assert start(tmp_path / "folder") == file_digest(tmp_path / "folder" / "model.safetensors")
-    assert start(tmp_path / "folder") != start(tmp_path / "a.safetensors")
+    (tmp_path / "folder" / "config.json").write_text("{}")
+    before = start(tmp_path / "folder")
+    assert before.startswith(file_digest(tmp_path / "folder" / "model.safetensors"))
+    (tmp_path / "folder" / "config.json").write_text('{"label_names": ["b", "a"]}')
+    assert start(tmp_path / "folder") != before != start(tmp_path / "a.safetensors")
     assert (start(None), start(None, "hub")) == ("scratch", "hub:test_vit")
     assert start("hf-hub:a/b") == "hf-hub:a/b"
     with pytest.raises(UserError, match="no checkpoint at"):
