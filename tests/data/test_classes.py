@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from ktlight.data.classes import name_classes, read_class_list
@@ -113,6 +112,8 @@ def test_classes_that_no_label_shows_may_have_names_too(parquet_file, tmp_path):
 
 
 def test_shared_classes(shared_data):
-    for folder, count in (("cifar10", 10), ("tinyimagenet100", 100)):
-        listed = read_class_list(str(shared_data / folder / "classes.json"))
-        assert len(np.unique(listed.names)) == count
+    for folder, file, count in (("cifar10", "test", 10), ("tinyimagenet100", "val", 100)):
+        data = load_parquet(None, str(shared_data / folder / f"{folder}-{file}.parquet"))
+        named = name_classes(data, str(shared_data / folder / "classes.json"))
+        assert len(set(named.class_names)) == named.num_classes == count and not data.has_names
+        assert (named.wnids is None) == (folder == "cifar10")

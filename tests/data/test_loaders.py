@@ -1,6 +1,7 @@
 """Data sets from files, folders and the Hub; good and bad."""
 
 import json
+import pickle
 import re
 
 import datasets
@@ -14,7 +15,7 @@ from torchvision.datasets import ImageFolder
 from ktlight.data.augment import Augment
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.encoded import EncodedTable
-from ktlight.data.huggingface import load_cifar, load_imagenet
+from ktlight.data.huggingface import hub_table, load_cifar, load_imagenet
 from ktlight.data.imagefolder import load_imagefolder
 from ktlight.data.parquet import load_parquet
 from ktlight.errors import UserError
@@ -182,6 +183,15 @@ def test_hub(monkeypatch):
     assert dataset.class_names == ("cat", "dog") and torch.equal(dataset.val.image(1), pixels_of(1))
 
 
+def test_hub_table_survives_a_worker_that_is_spawned():
+    features = datasets.Features({"img": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+    rows = {"img": [{"bytes": encode(random_pixels(row)), "path": None} for row in range(2)], "label": [0, 1]}
+    table = hub_table(datasets.Dataset.from_dict(rows, features), "hub")
+    copy = pickle.loads(pickle.dumps(table))
+    assert torch.equal(copy.image(1), table.image(1)) and copy.fingerprint == table.fingerprint
+    assert copy.images.place(1) == "row 1 of hub"
+
+
 def test_hub_without_a_network(monkeypatch):
     def load_dataset(*_, **__):
         raise ConnectionError("Couldn't reach it")
@@ -192,8 +202,6 @@ def test_hub_without_a_network(monkeypatch):
 
 
 def test_arrow_table_survives_a_worker_that_is_spawned(parquet_file):
-    import pickle
-
     table = load_parquet(None, parquet_file("a.parquet", [0, 1])).val
     copy = pickle.loads(pickle.dumps(table))
     assert isinstance(copy, EncodedTable) and torch.equal(copy.image(1), table.image(1))
