@@ -33,7 +33,7 @@ E      dimensions of an embedding
 ====== ==================================================
 """
 
-from typing import NotRequired, Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict, TypeVar
 
 import torch
 from torch import Tensor
@@ -49,10 +49,6 @@ class Batch(TypedDict):
         view: Number of the augmented view that every image of the batch shows; -1 for the plain image.
         peer_images: The same samples in other views, one for each further network, where networks see views of their
             own.
-        source: Which source teaches each sample, ``int64 [B]``; -1 leaves the sample out. Written by the sample router.
-        target: The logits each sample is taught with, ``float [B, C]``. Written by the sample router.
-        features: The features of each candidate, ``float [B, D_m]``, for methods that need them. Written by the sample
-            router.
     """
 
     image: Tensor
@@ -60,9 +56,24 @@ class Batch(TypedDict):
     index: Tensor
     view: int
     peer_images: NotRequired[list[Tensor]]
-    source: NotRequired[Tensor]
-    target: NotRequired[Tensor]
+
+
+class RoutedBatch(Batch):
+    """A batch into which the sample router has written who teaches what.
+
+    Attributes:
+        source: Which source teaches each sample, ``int64 [B]``; -1 leaves the sample out.
+        target: The logits each sample is taught with, ``float [B, C]``.
+        features: The features of each candidate, ``float [B, D_m]``, for methods that need them.
+    """
+
+    source: Tensor
+    target: Tensor
     features: NotRequired[list[Tensor]]
+
+
+AnyBatch = TypeVar("AnyBatch", bound=Batch)
+"""The batches that a method learns from: routed or not."""
 
 
 class LogitSource(Protocol):

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Generic, cast
 
 import torch
 from lightning import LightningModule
@@ -15,12 +15,12 @@ from ktlight.functional.geometry import Framing
 from ktlight.methods.context import TrainingContext
 from ktlight.methods.optimization import Optimization, configure
 from ktlight.models.classifier import Classifier
-from ktlight.types import Batch
+from ktlight.types import AnyBatch, Batch
 
 CHECK_EVERY = 50  # steps between two looks at the loss: each look waits for the device
 
 
-class TransferMethod(LightningModule, ABC):
+class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
     """A training scheme: the student is network 0, peers that learn with it follow.
 
     A method says in `terms` what the loss of a batch consists of. Frozen sources are not its business: the sample
@@ -72,17 +72,18 @@ class TransferMethod(LightningModule, ABC):
         return self.learners if self.own_views else 1
 
     @abstractmethod
-    def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
+    def terms(self, logits_NBC: Sequence[Tensor], batch: AnyBatch) -> dict[str, Tensor]:
         """Return the named loss terms of one batch; their sum is what is minimised.
 
         Args:
             logits_NBC: Logits ``[B, C]`` of each network.
-            batch: The batch, with ``source`` and ``target`` where a router ran.
+            batch: The batch, for routed methods a `RoutedBatch`.
         """
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: AnyBatch) -> dict[str, Tensor]:
         """Return the loss terms of one batch, the forward passes of the networks included."""
-        images = [batch["image"], *(batch.get("peer_images") or [batch["image"]] * (len(self.networks) - 1))]
+        plain: Batch = batch
+        images = [batch["image"], *(plain.get("peer_images") or [batch["image"]] * (len(self.networks) - 1))]
         return self.terms([network(image) for network, image in zip(self.networks, images, strict=True)], batch)
 
     def on_train_start(self) -> None:
@@ -93,7 +94,7 @@ class TransferMethod(LightningModule, ABC):
             if parameters and not any(parameter.requires_grad for parameter in parameters):
                 module.eval()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: AnyBatch, batch_idx: int) -> Tensor:
         """Return the summed loss of one batch and log its terms."""
         terms = self.losses(batch)
         loss = torch.stack(list(terms.values())).sum()

@@ -16,7 +16,7 @@ from ktlight.models.classifier import Classifier
 from ktlight.types import Batch
 
 
-class BidirectionalDistillation(TransferMethod):
+class BidirectionalDistillation(TransferMethod[Batch]):
     """``L = sum_i CE(z_i, y) + weight * mean_b sum_{i != t_b} KL(p_{t_b} || p_i)``, arXiv 2510.22208, T = 1.
 
     t_b is the network with the largest probability of the label of sample b. Of two networks a, b it is a where

@@ -16,7 +16,7 @@ from ktlight.methods.features import FeatureMethod
 from ktlight.methods.memory import MemoryBanks
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
-from ktlight.types import Batch
+from ktlight.types import RoutedBatch
 
 logger = logging.getLogger(__name__)
 
@@ -104,11 +104,11 @@ class CRD(FeatureMethod):
         """Look whether a checkpoint has brought the normalisers along."""
         self.normalized = bool(self.log_normalizers_2.isfinite().all())
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: RoutedBatch, batch_idx: int) -> None:
         """Draw what each sample is contrasted with: here and not in the losses, which may be compiled."""
         self.rows_BK = self.banks.candidates(batch["index"], batch["label"], self.current_epoch)
 
-    def feature_losses(self, features_BD: Tensor, batch: Batch) -> Tensor:
+    def feature_losses(self, features_BD: Tensor, batch: RoutedBatch) -> Tensor:
         """Return the two contrastive losses of each sample, added, ``[B]``."""
         embeddings_MBE = torch.stack(
             [

@@ -16,12 +16,12 @@ from ktlight.limits import CountOrNull, Positive, Share
 from ktlight.methods.base import TransferMethod
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
-from ktlight.types import Batch
+from ktlight.types import RoutedBatch
 
 SOFT_LOSSES = {"kl": kl_divergence_per_sample, "cross_entropy": soft_cross_entropy_per_sample}
 
 
-class Distillation(TransferMethod):
+class Distillation(TransferMethod[RoutedBatch]):
     """``mixing * soft(student, target) + (1 - mixing) * cross_entropy(student, label)`` (arXiv 2310.17653, eq. 1 ff.).
 
     The target of each sample is what the router wrote. A sample the router left out (source -1) contributes nothing.
@@ -60,7 +60,7 @@ class Distillation(TransferMethod):
         self.top_classes = top_classes
         self.double_softmax = double_softmax
 
-    def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
+    def terms(self, logits_NBC: Sequence[Tensor], batch: RoutedBatch) -> dict[str, Tensor]:
         """Return the soft term, and the label term where it has a weight."""
         student_BC = logits_NBC[0]
         soft_B = self.soft_loss(*largest_classes(student_BC, batch["target"], self.top_classes), self.temperature)

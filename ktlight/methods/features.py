@@ -12,10 +12,10 @@ from ktlight.limits import NotNegative, Positive
 from ktlight.methods.base import TransferMethod
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
-from ktlight.types import Batch
+from ktlight.types import RoutedBatch
 
 
-class FeatureMethod(TransferMethod):
+class FeatureMethod(TransferMethod[RoutedBatch]):
     """``beta * features + alpha * kl + gamma * cross_entropy`` (arXiv 2310.17653); only the student learns.
 
     Whichever source teaches a sample gives its features and, for the KL term, its logits. Where a router mixes the
@@ -60,13 +60,13 @@ class FeatureMethod(TransferMethod):
         self.double_softmax = double_softmax
         self.student_width, *_ = [network.feature_tap.width for network in networks]
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: RoutedBatch) -> dict[str, Tensor]:
         """Return the terms on the logits and the one on the features, of one pass of the student."""
         logits_BC, features_BD = cast(Classifier, self.networks[0]).logits_and_features(batch["image"])
         feature_B = self.feature_losses(features_BD, batch)
         return {**self.terms([logits_BC], batch), "feature": self.beta * masked_mean(feature_B, batch["source"])}
 
-    def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
+    def terms(self, logits_NBC: Sequence[Tensor], batch: RoutedBatch) -> dict[str, Tensor]:
         """Return the label term, and the soft term where it has a weight."""
         student_BC = logits_NBC[0]
         scores_BC = student_BC.float().softmax(1) if self.double_softmax else student_BC.float()
@@ -79,5 +79,5 @@ class FeatureMethod(TransferMethod):
         return terms
 
     @abstractmethod
-    def feature_losses(self, features_BD: Tensor, batch: Batch) -> Tensor:
+    def feature_losses(self, features_BD: Tensor, batch: RoutedBatch) -> Tensor:
         """Return the loss ``[B]`` of each sample that the student's features give."""

@@ -26,7 +26,7 @@ from ktlight.types import Batch
 TARGET_RULES = {"naive": naive_target, "linear": linear_target, "minlogit": minlogit_target}
 
 
-class KDCL(TransferMethod):
+class KDCL(TransferMethod[Batch]):
     """``L_i = CE(z_i, y) + weight * T^2 * KL(softmax(z_target / T) || softmax(z_i / T))``, summed over the networks.
 
     The target is built from the live logits of all networks and is a constant for the gradient. Of the points on which

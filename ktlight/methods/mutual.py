@@ -14,7 +14,7 @@ from ktlight.models.classifier import Classifier
 from ktlight.types import Batch
 
 
-class MutualLearning(TransferMethod):
+class MutualLearning(TransferMethod[Batch]):
     """``L_i = CE(z_i, y) + weight * mean_{j != i} T^2 KL(softmax(z_j / T) || softmax(z_i / T))``, summed over networks.
 
     The networks that teach are constants for the gradient, as in the paper, which takes T = 1 and weight 1.

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ktlight.functional.relational import relation_divergence_per_sample
 from ktlight.methods.features import FeatureMethod
-from ktlight.types import Batch
+from ktlight.types import RoutedBatch
 
 
 class CD(FeatureMethod):
@@ -16,7 +16,7 @@ class CD(FeatureMethod):
     processes together.
     """
 
-    def feature_losses(self, features_BD: Tensor, batch: Batch) -> Tensor:
+    def feature_losses(self, features_BD: Tensor, batch: RoutedBatch) -> Tensor:
         """Return the divergence of each sample's relations, ``[B]``."""
         student_BD, sources_MBD, source_B = features_BD.float(), batch["features"], batch["source"]
         processes = self.trainer.world_size

@@ -11,7 +11,7 @@ from ktlight.models.classifier import Classifier
 from ktlight.types import Batch
 
 
-class Supervised(TransferMethod):
+class Supervised(TransferMethod[Batch]):
     """Cross entropy with the labels, optionally smoothed.
 
     Args:

@@ -13,7 +13,7 @@ from ktlight.errors import UserError
 from ktlight.functional.flips import prediction_flips
 from ktlight.models.modes import evaluating
 from ktlight.routing.rules import RoutingRule
-from ktlight.types import Batch, FeatureSource, LogitSource
+from ktlight.types import Batch, FeatureSource, LogitSource, RoutedBatch
 
 KINDS = ("", "/positive_flips", "/negative_flips", "/neutral")
 
@@ -62,8 +62,10 @@ class SampleRouter(Callback):
         self.counts = torch.zeros(len(self.sources) + 2, len(KINDS), device=pl_module.device)
 
     @torch.no_grad()
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        """Route the batch."""
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: RoutedBatch, batch_idx: int
+    ) -> None:
+        """Route the batch: it comes without ``source`` and ``target``, and has them from here on."""
         # This hook runs outside the trainer's precision context; without it the sources would run in float32.
         with trainer.precision_plugin.forward_context():
             logits_MBC = self.ask(batch).float()
@@ -71,7 +73,7 @@ class SampleRouter(Callback):
         batch["source"], batch["target"], counts = self.route(logits_MBC, batch, student_BC)
         self.counts[:, : counts.shape[1]] += counts
 
-    def ask(self, batch: Batch) -> Tensor:
+    def ask(self, batch: RoutedBatch) -> Tensor:
         """Return the logits ``[M, B, C]`` of the sources; where features are wanted, write them into the batch."""
         if not self.features:
             return torch.stack([source.logits(batch) for source in self.sources])

@@ -1,6 +1,7 @@
 """What of a config does not go together, said before anything is computed."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -19,7 +20,7 @@ ENSEMBLES = {"most_confident": "ensemble", "mean": "ensemble_mean"}
 
 def check_method(
     config: DictConfig, models: Mapping[str, Classifier]
-) -> tuple[TransferMethod | None, RoutingRule | None]:
+) -> tuple[TransferMethod[Any] | None, RoutingRule | None]:
     """Return the method over the networks of one stage, and its routing rule, once all parts of the config fit.
 
     Returns:
@@ -53,7 +54,7 @@ def check_untrained(config: DictConfig) -> None:
 def check_holdout(
     config: DictConfig,
     data: ImageDataModule,
-    method: TransferMethod | None,
+    method: TransferMethod[Any] | None,
     rule: RoutingRule | None,
     models: Mapping[str, Classifier],
 ) -> None:

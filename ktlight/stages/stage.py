@@ -91,10 +91,10 @@ def learn(
     return Learned(method.learners, sum(shares) if method.routed else None)
 
 
-def build_method(config: DictConfig, networks: Sequence[Classifier]) -> TransferMethod:
+def build_method(config: DictConfig, networks: Sequence[Classifier]) -> TransferMethod[Any]:
     """Return the method that ``method=`` names, over the student and the teachers; check that its router suits it."""
     student, *peers = networks
-    method: TransferMethod = make(
+    method: TransferMethod[Any] = make(
         config.method, networks=list(networks), optimization=optimization(config.optim, student)
     )
     has_router = config.router._target_ is not None
@@ -132,7 +132,9 @@ def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
     return [OmegaConf.create({**common, **entry}) for entry in [*own, *[{}] * (peers - len(own))]]
 
 
-def routing_rule(config: DictConfig, method: TransferMethod, models: Mapping[str, Classifier]) -> RoutingRule | None:
+def routing_rule(
+    config: DictConfig, method: TransferMethod[Any], models: Mapping[str, Classifier]
+) -> RoutingRule | None:
     """Return the rule that ``router=`` names, where the method wants one; raise `UserError` where it cannot route."""
     if not method.routed:
         return None

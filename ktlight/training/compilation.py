@@ -13,7 +13,7 @@ from ktlight.models.sources import LiveSource
 from ktlight.routing.router import SampleRouter
 
 
-def compile_step(method: TransferMethod, callbacks: Sequence[Callback], mode: str) -> None:
+def compile_step(method: TransferMethod[Any], callbacks: Sequence[Callback], mode: str) -> None:
     """Compile what a training step computes: forward passes with preprocessing and losses, sources, and routing.
 
     Each is one graph for whole batches and one for the last, smaller one; sizes are never made variable, because a

@@ -101,7 +101,7 @@ def precision(config: DictConfig) -> Any:
 
 def fit(
     config: DictConfig,
-    method: TransferMethod,
+    method: TransferMethod[Any],
     data: ImageDataModule,
     folder: RunFolder,
     *,
