@@ -35,6 +35,8 @@ OPTIONS: dict[str, Limit] = {
     "compat.mcl_top_classes": COUNT_OR_NULL,
     "recipe.epochs": COUNT,
     "recipe.steps": NOT_NEGATIVE._replace(whole=True),
+    "recipe.max_steps": COUNT_OR_NULL,
+    "recipe.parameters": POSITIVE._replace(null=True),
     "schedule.total_epochs": COUNT_OR_NULL,
     "guard.steps": COUNT,
     "pretrain.epochs": COUNT,

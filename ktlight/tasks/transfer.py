@@ -107,7 +107,8 @@ def transfer(
     check_holdout(config, data, method, rule, models)
     initial = {role: model.frozen_copy() for role, model in models.items()}
     record_start(config, folder, dataset, initial)
-    setting = Setting(config, data, OutputStore(config), loggers, transfer_epochs(config, data), rule)
+    epochs = transfer_epochs(config, data, list(models.values())[: method.learners]) if method else 0
+    setting = Setting(config, data, OutputStore(config), loggers, epochs, rule)
     before = answers(initial, data, setting.outputs)
     warn_of_guessers(before, by_role)
     columns = columns_before(before)

@@ -14,6 +14,7 @@ from ktlight.data.splits import without_corrupt
 from ktlight.errors import UserError
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
+from ktlight.training.length import learning_parameters
 
 LARGEST_CANVAS = 224
 
@@ -70,7 +71,6 @@ def check_classes(dataset: ImageDataset, models: Mapping[str, Classifier]) -> No
 
 def optimization(options: DictConfig, learner: Classifier) -> Optimization:
     """Return the optimiser and schedule of a config group like ``optim``, for a network of the learner's size."""
-    size = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
     plain = Optimization(
         optimizer=partial(make, options.optimizer),
         lr=options.lr,
@@ -79,4 +79,4 @@ def optimization(options: DictConfig, learner: Classifier) -> Optimization:
         decay=options.decay,
         fused=accepts(options.optimizer, "fused"),
     )
-    return plain.slowed(size, options.lr_parameters)
+    return plain.slowed(learning_parameters(learner), options.lr_parameters)

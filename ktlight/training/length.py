@@ -1,33 +1,58 @@
-"""How long a transfer trains, by its recipe and the size of the data."""
+"""How long a transfer trains, by its recipe, the size of the data and of the networks that learn."""
 
+import logging
 import math
+from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
 from ktlight.data.datamodule import ImageDataModule
+from ktlight.models.classifier import Classifier
 from ktlight.training.trainer import world_size
 
+logger = logging.getLogger(__name__)
 
-def transfer_epochs(config: DictConfig, data: ImageDataModule) -> int:
-    """Return the number of epochs of one training: ``trainer.max_epochs``, else what the recipe says for the data."""
+
+def transfer_epochs(config: DictConfig, data: ImageDataModule, learners: Sequence[Classifier] = ()) -> int:
+    """Return the number of epochs of one training: ``trainer.max_epochs``, else what the recipe says.
+
+    Args:
+        config: The composed config.
+        data: What is learned from.
+        learners: The networks that learn; the largest counts.
+    """
     if config.trainer.max_epochs is not None:
         return int(config.trainer.max_epochs)
+    recipe = config.recipe
     batches = data.steps_per_epoch(world_size(config.trainer))
-    steps_per_epoch = math.ceil(batches / config.trainer.accumulate_grad_batches)
-    return recipe_epochs(config.recipe.epochs, config.recipe.steps, steps_per_epoch)
+    steps = max(1, math.ceil(batches / config.trainer.accumulate_grad_batches))
+    share = 1.0
+    if recipe.parameters is not None:
+        share = min(1.0, math.sqrt(recipe.parameters / max([1, *map(learning_parameters, learners)])))
+    epochs = recipe_epochs(steps, recipe.epochs, math.ceil(recipe.steps * share), recipe.max_steps)
+    if learners:
+        logger.info("Transfer: %d epochs of %d steps, by the recipe; trainer.max_epochs= changes it", epochs, steps)
+    return epochs
+
+
+def learning_parameters(network: Classifier) -> int:
+    """Return how many parameters of a network learn."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def recipe_epochs(steps_per_epoch: int, epochs: int, steps: int, max_steps: int | None = None) -> int:
+    """Return the least number of whole epochs with ``epochs`` epochs and ``steps`` steps, within ``max_steps``.
+
+    Counted in epochs alone, few images teach next to nothing: six epochs of 360 images in batches of 64 are 36
+    optimiser steps. At least one epoch is trained.
+
+    >>> [recipe_epochs(steps_per_epoch, 10, 300, 20_000) for steps_per_epoch in (6, 200, 4_000, 40_000)]
+    [50, 10, 5, 1]
+    """
+    wanted = max(epochs, math.ceil(steps / steps_per_epoch))
+    return wanted if max_steps is None else max(1, min(wanted, max_steps // steps_per_epoch))
 
 
 def samples_per_step(config: DictConfig) -> int:
     """Return the number of training samples behind one optimiser step, over all processes."""
     return int(config.data.batch_size * world_size(config.trainer) * config.trainer.accumulate_grad_batches)
-
-
-def recipe_epochs(epochs: int, steps: int, steps_per_epoch: int) -> int:
-    """Return the least number of whole epochs that has ``epochs`` epochs and ``steps`` optimiser steps.
-
-    A fixed number of epochs starves small data: six epochs of 360 images in batches of 64 are 36 steps.
-
-    >>> recipe_epochs(10, 600, steps_per_epoch=6), recipe_epochs(10, 600, steps_per_epoch=200)
-    (100, 10)
-    """
-    return max(epochs, math.ceil(steps / steps_per_epoch))
