@@ -82,7 +82,7 @@ def print_pretrain(results: Mapping[str, Any], folder: Path) -> None:
         f"{results['student']} trained on {results['data']} for {results['epochs']} epochs: accuracy "
         f"{results['acc']:.2f}% of {results['num_eval']} held-out samples"
     )
-    console.print(f"folder  {short(folder)} (and in the local zoo: student={results['student']} finds it from now on)")
+    console.print(f"folder  {short(folder)}")
 
 
 def print_evaluate(results: Mapping[str, Any], folder: Path) -> None:
