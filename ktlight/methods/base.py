@@ -28,11 +28,10 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
 
     Args:
         networks: The student, then its peers if the method has any.
-        optimization: Optimiser and learning rate of the student, and of its peers unless they are given their own.
+        optimization: Optimiser and learning rate of the student, and of the peers.
 
     Attributes:
         learners: How many of the networks learn, counted from the student.
-        peer_optimizations: Optimiser and learning rate of each further network that learns.
         heads: What learns beside the networks and is of no use after the training, such as projections of features.
         context: The training that the method is used in; known before Lightning sets the method up.
     """
@@ -55,7 +54,6 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
         self.networks = nn.ModuleList(networks)
         self.learners = len(networks)
         self.optimization = optimization
-        self.peer_optimizations: Sequence[Optimization] = ()
         self.heads = nn.ModuleList()
         classes = networks[0].num_classes
         self.accuracies = nn.ModuleList([MulticlassAccuracy(classes, average="micro") for _ in networks])
@@ -136,10 +134,10 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser over everything that learns, and its schedule."""
-        optimizations = [self.optimization, *(self.peer_optimizations or [self.optimization] * (self.learners - 1))]
         parameters = [list(network.parameters()) for network in self.networks[: self.learners]]
         parameters[0] += self.heads.parameters()
-        return configure(list(zip(optimizations, parameters, strict=True)), self.trainer, self.context.effective_batch)
+        learners = [(self.optimization.of_network(number), given) for number, given in enumerate(parameters)]
+        return configure(learners, self.trainer, self.context.effective_batch)
 
     def _metrics(self) -> list[MulticlassAccuracy]:
         return cast(list[MulticlassAccuracy], list(self.accuracies))

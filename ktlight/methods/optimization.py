@@ -26,6 +26,7 @@ class Optimization:
         warmup_epochs: Epochs of linear warm-up from zero.
         decay: ``constant``, or ``cosine`` down to zero, which the step after the last one would have.
         fused: Whether the optimiser has an option ``fused``, one kernel over all parameters.
+        peers: How the networks after the student learn, in their order; by default like the student.
     """
 
     optimizer: Callable[..., Optimizer]
@@ -34,6 +35,11 @@ class Optimization:
     warmup_epochs: float = 0
     decay: Literal["constant", "cosine"] = "constant"
     fused: bool = False
+    peers: tuple["Optimization", ...] = ()
+
+    def of_network(self, number: int) -> "Optimization":
+        """Return how a network learns: the student is 0."""
+        return self.peers[number - 1] if number and self.peers else self
 
     def make(self, parameters: Iterable[Parameter], batch: int, clips: bool = False) -> Optimizer:
         """Return the optimiser of the parameters that need a gradient.
@@ -57,7 +63,11 @@ class Optimization:
             parameters: Number of parameters that learn.
             reference: From this number on, the rate is ``lr * sqrt(reference / parameters)``; None: ``lr`` for all.
         """
-        return self if reference is None else replace(self, lr=self.lr * min(1.0, math.sqrt(reference / parameters)))
+        return (
+            self
+            if reference is None
+            else replace(self, lr=self.lr * min(1.0, math.sqrt(reference / max(1, parameters))))
+        )
 
     def scaled_lr(self, batch: int) -> float:
         """Return the learning rate for an effective batch of ``batch`` samples."""

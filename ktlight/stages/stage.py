@@ -94,9 +94,11 @@ def learn(
 def build_method(config: DictConfig, networks: Sequence[Classifier]) -> TransferMethod[Any]:
     """Return the method that ``method=`` names, over the student and the teachers; check that its router suits it."""
     student, *peers = networks
-    method: TransferMethod[Any] = make(
-        config.method, networks=list(networks), optimization=optimization(config.optim, student)
-    )
+    options = peer_options(config.optim, len(peers))
+    own = tuple(optimization(option, peer) for option, peer in zip(options, peers, strict=True))
+    how = replace(optimization(config.optim, student), peers=own)
+    method: TransferMethod[Any] = make(config.method, networks=list(networks), optimization=how)
+    check_peer_entries(config.optim, method.learners - 1)
     has_router = config.router._target_ is not None
     if method.routed and not has_router:
         raise UserError(f"method={config.method.name} learns from routed targets: give a router, e.g. router=teacher")
@@ -106,9 +108,13 @@ def build_method(config: DictConfig, networks: Sequence[Classifier]) -> Transfer
     for network in [student, *learning]:
         if not any(parameter.requires_grad for parameter in network.parameters()):
             raise UserError(f"{network.name} is to learn, but all its parameters are frozen (requires_grad is False)")
-    options = peer_options(config.optim, len(learning))
-    method.peer_optimizations = [optimization(own, peer) for own, peer in zip(options, learning, strict=True)]
     return method
+
+
+def check_peer_entries(options: DictConfig, peers: int) -> None:
+    """Raise `UserError` if ``optim.peers`` says something of more networks than learn."""
+    if len(options.peers) > peers:
+        raise UserError(f"optim.peers has {len(options.peers)} entries, but {peers} networks learn beside the student")
 
 
 def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
@@ -117,12 +123,11 @@ def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
     An entry with an optimiser of its own takes its options from that alone.
 
     Raises:
-        UserError: ``optim.peers`` says something of more networks than learn, or of an option that is none.
+        UserError: ``optim.peers`` says something of more networks than there are, or of an option that is none.
     """
+    check_peer_entries(options, peers)
     common: Any = OmegaConf.to_container(options, resolve=True)
     own: list[dict[str, Any]] = common.pop("peers")
-    if len(own) > peers:
-        raise UserError(f"optim.peers has {len(own)} entries, but {peers} networks learn beside the student")
     for number, entry in enumerate(own):
         if unknown := set(entry) - set(common):
             hint = nearest(min(unknown), list(common))

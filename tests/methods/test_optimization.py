@@ -91,10 +91,8 @@ def test_each_network_learns_with_an_optimiser_of_its_own() -> None:
         return {name: value.clone() for name, value in networks[number].state_dict().items()}
 
     networks = [tiny.classifier(0), tiny.classifier(1)]
-    method = MutualLearning(
-        networks, tiny.optimization(lr=0.1), name="dml", weight=0.0, temperature=1.0, own_views=False
-    )
-    method.peer_optimizations = [tiny.optimization(adam, lr=0.01, warmup_epochs=1, decay="cosine")]
+    how = tiny.optimization(lr=0.1, peers=(tiny.optimization(adam, lr=0.01, warmup_epochs=1, decay="cosine"),))
+    method = MutualLearning(networks, how, name="dml", weight=0.0, temperature=1.0, own_views=False)
     tiny.fit(method, max_epochs=2)
     together = [states(0), states(1)]
     networks = [tiny.classifier(0), tiny.classifier(1)]
