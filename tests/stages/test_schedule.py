@@ -176,7 +176,7 @@ def test_a_budget_too_small_is_refused() -> None:
         (["teachers=[{checkpoint: x}]"], "neither a model name nor a mapping"),
         (["teachers=[{name: test_vit, size: 3}]"], "no option 'size'"),
         (["teacher=[test_vit,test_resnet]"], "teachers=[test_vit,test_resnet]"),
-        ([TWO, "schedule=soup", "schedule.average=greedy", BRIEF], "data.holdout"),
+        ([TWO, "schedule=soup", "schedule.average=greedy", "data.holdout=0", BRIEF], "data.holdout"),
         (["method=kdcl", "method.rule=general", "data.holdout=0"], "data.holdout"),
         (["method=ensemble", TWO, "schedule=soup"], "use schedule=parallel"),
         (["method=kdcl", "optim.peers=[{lr: 0.1},{lr: 0.2}]"], "optim.peers has 2 entries"),
