@@ -33,7 +33,7 @@ def test_whole_split():
 
 @pytest.mark.parametrize("fraction", [0.0, -0.5, 1.5, float("nan")])
 def test_fraction_out_of_range(fraction):
-    with pytest.raises(UserError, match="Cannot draw a stratified fraction of .* Choose another one"):
+    with pytest.raises(UserError, match=r"Cannot draw a stratified fraction of .* Choose another one"):
         stratified_subset(np.arange(10), fraction)
 
 
