@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from ktlight.answers.ask import answers
 from ktlight.answers.stored import OutputStore
 from ktlight.config.models import model_config
+from ktlight.models.provenance import model_facts
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import accuracy
 from ktlight.report.table import print_evaluate
@@ -31,6 +32,7 @@ def run_evaluate(config: DictConfig) -> dict[str, Any]:
         "data": config.data.name,
         "num_eval": data.num_eval,
         "acc": accuracy(measured.prediction["student"], measured.label),
+        "models": {"student": model_facts(student)},
         "weights": student.weights_hash(),
     }
     if is_first_process():

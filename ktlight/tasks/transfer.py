@@ -17,6 +17,7 @@ from ktlight.config.models import model_config, teacher_configs, teacher_roles
 from ktlight.data.dataset import ImageDataset
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
+from ktlight.models.provenance import model_facts
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import more_confident, stage_figures, transfer_figures
 from ktlight.report.table import print_transfer, print_transfer_line
@@ -139,6 +140,7 @@ def transfer(
         "teacher_share": outcome.teacher_share,
         **stage_records(outcome, by_role, columns),
         "guard": guarded.record if guarded else None,
+        "models": {role: model_facts(model) for role, model in initial.items()},
         "weights_before": initial["student"].weights_hash(),
         **{f"weights_{role}": initial[role].weights_hash() for role in by_role},
         "weights_after": student.weights_hash(),

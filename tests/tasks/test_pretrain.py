@@ -15,6 +15,10 @@ def weights(folder: Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(folder / "model.safetensors")
 
 
+def learns(name: str) -> bool:
+    return not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
 def test_the_model_is_kept_in_the_run_and_in_the_zoo(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,6 +44,14 @@ def test_the_model_is_kept_in_the_run_and_in_the_zoo(
         )
         again = json.loads((tmp_path / f"evaluated{number}" / "results.json").read_text())
         assert (again["acc"], again["num_eval"], again["weights"]) == (results["acc"], 1437, results["weights"])
+        facts = again["models"]["student"]
+        assert facts["provenance"] == {
+            "source": "zoo", "location": entry.name, "trained_now": False, "epochs": 1, "seed": 0,
+            "acc": results["acc"], "holdout": None, "data": entry.parent.name, "licence": None,
+        }  # fmt: skip
+        assert (facts["family"], facts["input_size"], facts["crop_pct"]) == ("resnet", [3, 32, 32], 1.0)
+        assert facts["parameters"] == sum(value.numel() for name, value in weights(entry).items() if learns(name))
+        assert facts["weights"] == results["weights"]
 
 
 def test_the_same_recipe_is_trained_once_and_another_is_another_model(
