@@ -125,5 +125,5 @@ def print_table(title: str, rows: Sequence[Row]) -> None:
         verdict = "" if row.met is None else "met" if row.met else "missed"
         time_text = "-" if row.milliseconds is None else f"{row.milliseconds:.2f}"
         ratio = "" if row.ratio is None else f"{row.ratio:.3f}"
-        table.add_row(row.name, time_text, ratio, row.against, row.target or "", verdict or row.note)
+        table.add_row(row.name, time_text, ratio, row.against, row.target or "", f"{verdict} {row.note}".strip())
     console_for_tables().print(table)

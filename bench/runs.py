@@ -83,8 +83,10 @@ class Runs:
 
     def our_loaders(self) -> tuple[Batches, Batches]:
         """Return our own loaders of the same images in pairs, normalised."""
-        data = data_module(configured(self.setting), self.dataset, [self.student])
-        return Pairs(data.train_dataloader(), self.student), Pairs(data.val_dataloader(), self.student)
+        data = data_module(configured(self.setting), self.dataset)
+        return Pairs(data.train_dataloader(), self.student), Pairs(
+            data.test_images(self.student.framing).batches(), self.student
+        )
 
     def timm(self, train: Batches, val: Batches) -> Callable[[], float]:
         """Return a whole run of timm's loop: the epochs, a checkpoint each, evaluation at the end."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import input, measure, runs, startup, step, store
+from bench import evaluate, input, measure, recipes, runs, startup, step, store
 
-BENCHMARKS = (step, runs, store, input, startup)
+BENCHMARKS = (step, runs, store, input, startup, evaluate)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda module: module.__name__)
@@ -37,3 +37,15 @@ def test_json_is_printed(capsys: pytest.CaptureFixture[str]):
     options = measure.arguments("", seconds=0).parse_args(["--json"])
     measure.finish(options, "title", [measure.Row("floor", 1.0)])
     assert json.loads(capsys.readouterr().out)["rows"][0]["name"] == "floor"
+
+
+def test_folds_and_seeds_of_a_setting_count_together(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    columns = [*recipes.SETTING, "fold", "n", "gained", "lost"]
+    rows = [("kl", 0, 72, 5, 1), ("kl_dp", 0, 72, 0, 0), ("kl", 1, 72, 3, 3)]
+    lines = [",".join([*(method if name == "method" else "x" for name in recipes.SETTING), *map(str, rest)])
+             for method, *rest in rows]  # fmt: skip
+    file = tmp_path / "search.csv"
+    file.write_text("\n".join([",".join(columns), *lines]))
+    recipes.main([str(file)])
+    table = capsys.readouterr().out.splitlines()
+    assert "| kl | 2 | 144 | +2.78 |" in table[4] and "| kl_dp | 1 | 72 | +0.00 |" in table[5]
