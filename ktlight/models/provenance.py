@@ -67,10 +67,17 @@ def model_facts(classifier: "Classifier") -> dict[str, Any]:
         "architecture": classifier.architecture,
         "family": type(classifier.network).__module__.rpartition(".")[2],
         "parameters": sum(parameter.numel() for parameter in classifier.network.parameters()),
-        "provenance": asdict(classifier.provenance) if classifier.provenance else None,
+        "provenance": _recorded(classifier.provenance),
         **{fact: list(value) if isinstance(value, tuple) else value for fact, value in facts.items()},
         "weights": classifier.weights_hash(),
     }
+
+
+def _recorded(provenance: Provenance | None) -> dict[str, Any] | None:
+    """Return what results say: not whether it had to be trained first, which is history and changes no figure."""
+    if provenance is None:
+        return None
+    return {key: value for key, value in asdict(provenance).items() if key != "trained_now"}
 
 
 def line(role: str, classifier: "Classifier") -> str:

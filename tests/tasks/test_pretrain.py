@@ -46,7 +46,7 @@ def test_the_model_is_kept_in_the_run_and_in_the_zoo(
         assert (again["acc"], again["num_eval"], again["weights"]) == (results["acc"], 1437, results["weights"])
         facts = again["models"]["student"]
         assert facts["provenance"] == {
-            "source": "zoo", "location": entry.name, "trained_now": False, "epochs": 1, "seed": 0,
+            "source": "zoo", "location": entry.name, "epochs": 1, "seed": 0,
             "acc": results["acc"], "holdout": None, "data": entry.parent.name, "licence": None,
         }  # fmt: skip
         assert (facts["family"], facts["input_size"], facts["crop_pct"]) == ("resnet", [3, 32, 32], 1.0)
