@@ -2,7 +2,9 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -21,10 +23,24 @@ from ktlight.models.classifier import Classifier
 from ktlight.models.provenance import Provenance
 from ktlight.report.folder import RunFolder
 from ktlight.stages.trained import trained_classifier
-from ktlight.tasks.transfer import Transfer
-from ktlight.tasks.transfer import transfer as run
+from ktlight.tasks.transfer import transfer as run_transfer
 from ktlight.training.assemble import as_asked
-from ktlight.training.loggers import extra_loggers
+from ktlight.training.record import Run, opened
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a transfer gives.
+
+    Attributes:
+        student: The student after the transfer.
+        results: The figures, as in ``results.json``.
+        folder: The folder of the run.
+    """
+
+    student: Classifier
+    results: dict[str, Any]
+    folder: RunFolder
 
 
 def transfer(
@@ -73,13 +89,9 @@ def transfer(
         raise UserError("give several teachers as the argument `teacher`, not as an override")
     names = tuple(class_names) if class_names else None
     dataset = as_asked(config, from_torch(train_data, val_data, class_names=names))
-    run_folder = RunFolder(Path(folder))
-    run_folder.path.mkdir(parents=True, exist_ok=True)
-    if not config.resume:
-        run_folder.set_aside()
-    learner, *others = (_classifier(role, model, config, dataset, run_folder) for role, model in models.items())
-    with extra_loggers(config, run_folder) as loggers:
-        return run(config, dataset, learner, others, run_folder, loggers)
+    with opened(config, Path(folder), "folder=") as run:
+        learner, *others = (_classifier(role, model, config, dataset, run) for role, model in models.items())
+        return Transfer(learner, run_transfer(config, dataset, learner, others, run), run.folder)
 
 
 def _config(overrides: list[str]) -> DictConfig:
@@ -90,12 +102,10 @@ def _config(overrides: list[str]) -> DictConfig:
         return compose("config", overrides)
 
 
-def _classifier(
-    role: str, model: nn.Module | str, config: DictConfig, dataset: ImageDataset, folder: RunFolder
-) -> Classifier:
+def _classifier(role: str, model: nn.Module | str, config: DictConfig, dataset: ImageDataset, run: Run) -> Classifier:
     if isinstance(model, str):
         spec = model_config(config[role]) if role in MODEL_GROUPS else listed_teacher(config, model)
-        return trained_classifier(config, role, spec, dataset, folder)
+        return trained_classifier(config, role, spec, dataset, run)
     name = type(model).__name__
     classes = _count_logits(model, dataset)
     classifier = Classifier(copy.deepcopy(model), nn.Identity(), name=name, architecture=name, num_classes=classes)

@@ -22,9 +22,13 @@ from ktlight.config.resolvers import register_resolvers
 from ktlight.config.sweep import show_comparison
 from ktlight.errors import UserError
 from ktlight.report.files import check_writable
+from ktlight.report.owned import check_free, check_owned
+
+INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C ended, as shells have it."""
 
 failed: list[str] = []
-"""The jobs of a sweep that this process ran in vain."""
+"""The failed jobs of the current sweep."""
 
 
 def main() -> None:
@@ -42,24 +46,40 @@ def main() -> None:
             show_comparison()
     except UserError as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        again = [argument for argument in sys.argv if not argument.startswith("resume=")]
-        sys.exit(f"interrupted: whole epochs are kept. Continue with: python {shlex.join([*again, 'resume=true'])}")
+    except KeyboardInterrupt as stop:
+        print(f"interrupted{stop}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     if failed:
         sys.exit(f"error: {len(failed)} of the jobs failed: {', '.join(failed)}")
 
 
 def run(config: DictConfig) -> Any:
     """Run the task of one composed config and return its results (the job that Hydra calls)."""
-    from ktlight.tasks import run_task
+    from ktlight.tasks.frame import run_task
 
     try:
         return run_task(config)
-    except SystemExit as stop:
-        # Lightning answers Ctrl-C and SIGTERM by ending the process itself.
-        raise KeyboardInterrupt from stop
+    except (KeyboardInterrupt, SystemExit) as stop:  # Lightning answers Ctrl-C by ending the process itself
+        raise KeyboardInterrupt(_how_to_go_on()) from stop
     except UserError as error:
         return _fail(f"error: {error}")
+
+
+def _how_to_go_on() -> str:
+    """Return what an interrupted run has kept, and the command that continues it."""
+    from ktlight.report.folder import RunFolder
+
+    job = HydraConfig.get()
+    typed = [argument for argument in sys.argv[1:] if not argument.startswith("resume=")]
+    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
+    again, resumed = shlex.join([*program, *typed]), shlex.join([*program, *typed, "resume=true"])
+    if job.mode == RunMode.MULTIRUN:
+        return f": finished jobs and checkpoints are kept. Continue with: {resumed}"
+    kept = RunFolder(Path(job.runtime.output_dir)).epochs_kept()
+    if not kept:
+        return f" before the first checkpoint: there is nothing to continue. Start again with: {again}"
+    parts = ", ".join(f"{epochs} whole epochs{f' of {part}' * (part != '.')}" for part, epochs in kept.items())
+    return f": {parts} kept. Continue with: {resumed}"
 
 
 def _fail(message: str) -> None:
@@ -70,7 +90,7 @@ def _fail(message: str) -> None:
     if not job.launcher._target_.endswith("BasicLauncher"):  # elsewhere, where only an exception tells of the failure
         raise CompactHydraException(message)
     print(message, file=sys.stderr)
-    failed.append(job.job.override_dirname)
+    failed.append(",".join(job.overrides.task))
 
 
 def _check(arguments: list[str]) -> None:
@@ -83,9 +103,20 @@ def _check(arguments: list[str]) -> None:
     if typed.cfg or typed.info:
         return
     check_parts(config)
-    part, option = ("sweep", "hydra.sweep.dir=FOLDER") if typed.multirun else ("run", "hydra.run.dir=FOLDER")
+    is_sweep = typed.multirun or config.hydra.mode == RunMode.MULTIRUN
+    part = "sweep" if is_sweep else "run"
+    option = f"hydra.{part}.dir=FOLDER"
     try:
         folder = config.hydra[part].dir
     except OmegaConfBaseException:
         return  # it depends on what only the running job knows, such as its number
     check_writable(Path(folder), option)
+    if not is_sweep and not _is_further_process():
+        if not config.resume:
+            check_owned(Path(folder), option)
+        check_free(Path(folder))
+
+
+def _is_further_process() -> bool:
+    """Return whether another process has started this one, or both together, for the same run."""
+    return any(int(os.environ.get(rank) or 0) for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))

@@ -1,12 +1,14 @@
 """What all tests share: a cache folder of their own, a small zoo, and the command line, in this process or not."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,12 @@ class Outcome:
 
 
 Command = Callable[..., Outcome]
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    """Return the results of a finished run without the seconds it took, which no two runs share."""
+    results: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return {name: value for name, value in results.items() if name != "seconds"}
 
 
 def quick(*arguments: str) -> list[str]:

@@ -9,7 +9,7 @@ from conftest import Command
 
 
 def test_the_default_command(zoo: dict[str, Path], start: Callable[..., Any], tmp_path: Path) -> None:
-    process = start("trainer.max_epochs=1", "seed=3")
+    process = start("trainer.max_epochs=1", "seed=3", "pretrain.seed=0")
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
     (folder,) = (tmp_path / "runs" / "transfer").iterdir()
@@ -17,8 +17,8 @@ def test_the_default_command(zoo: dict[str, Path], start: Callable[..., Any], tm
     assert f"{results['acc_after']:.2f}" in printed and str(folder.relative_to(tmp_path)) in printed
     assert results["seed"] == 3 and results["num_eval"] == 1437
     assert {path.name for path in folder.iterdir()} == {
-        ".hydra", "config.yaml", "curves.csv", "environment.json", "predictions.parquet", "results.json", "run.log",
-        "student",
+        ".hydra", ".lock", "config.yaml", "curves.csv", "environment.json", "predictions.parquet", "results.json",
+        "run.log", "student",
     }  # fmt: skip
     assert json.loads((folder / "environment.json").read_text())["command"][1:3] == ["trainer.max_epochs=1", "seed=3"]
 

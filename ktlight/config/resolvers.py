@@ -1,21 +1,23 @@
-"""What the config files compute: short digests for folder names, and the lists that `--help` shows."""
+"""What the config files compute: names of folders, and the lists that `--help` shows."""
 
-import hashlib
 import operator
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from ktlight.config.identity import run_id, sweep_id
 from ktlight.config.location import BASE, config_directory
 from ktlight.models.names import ALIASES
 
+MANY_TEACHERS = 3
+"""More names than these do not go into the name of a folder."""
+
 
 def register_resolvers() -> None:
-    """Register what the config files use: ``${digest:}``, ``${sweep_id:}`` and the others below."""
-    OmegaConf.register_new_resolver("digest", digest, replace=True)
+    """Register what the config files use: ``${run_id:}``, ``${sweep_id:}`` and the others below."""
+    OmegaConf.register_new_resolver("run_id", run_id, replace=True)
     OmegaConf.register_new_resolver("teacher_names", teacher_names, replace=True)
     OmegaConf.register_new_resolver("product", operator.mul, replace=True)
     OmegaConf.register_new_resolver("largest", largest, replace=True)
@@ -26,17 +28,15 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("model_aliases", lambda: ", ".join(ALIASES), replace=True)
 
 
-def digest(text: object) -> str:
-    """Return eight hexadecimal digits that stand for ``text``; the same on every machine and rank."""
-    return hashlib.sha256(str(text).encode()).hexdigest()[:8]
-
-
 def teacher_names(teacher: str, teachers: Any) -> str:
-    """Return the names of the list of teachers, else of the one teacher, as they stand in folder names."""
+    """Return the names of the list of teachers, else of the one teacher, as they stand in folder names.
+
+    The number stands for more than three: file systems take no names of any length.
+    """
     if not isinstance(teachers, ListConfig):  # an error that is told of later, with more to say
         return teacher
-    names = [entry.get("name") if isinstance(entry, DictConfig) else entry for entry in teachers]
-    return "+".join(map(str, names)) or teacher
+    names = [str(entry.get("name") if isinstance(entry, DictConfig) else entry) for entry in teachers] or [teacher]
+    return "+".join(names) if len(names) <= MANY_TEACHERS else f"{len(names)}-teachers"
 
 
 def largest(shares: Mapping[str, float]) -> float:
@@ -47,12 +47,6 @@ def largest(shares: Mapping[str, float]) -> float:
 def share_if(value: str, needs: str, share: float) -> float:
     """Return ``share`` where an option has the value that needs it, else 0."""
     return share if value == needs else 0.0
-
-
-def sweep_id() -> str:
-    """Return a digest of the command's overrides, whatever their order, but for ``resume`` and the flags."""
-    overrides = [arg for arg in sys.argv[1:] if "=" in arg and not arg.startswith(("-", "resume=", "hydra."))]
-    return digest(sorted(overrides))
 
 
 def config_groups() -> str:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ from torch import Tensor
 
 from ktlight.errors import UserError
 from ktlight.report.files import write_atomically, write_text
+from ktlight.report.owned import files_of_a_run
 
 PACKAGES = ("ktlight", "torch", "torchvision", "lightning", "timm", "torchmetrics", "hydra-core", "datasets")
+
+JUST_BEGUN = {"config.yaml", "environment.json", "curves.csv"}
+TELLING = ("seconds", "versions", "models")
+"""Fields of the results that tell of how they came about; `models` says from where."""
 
 
 class RunFolder:
@@ -27,13 +33,17 @@ class RunFolder:
     config.yaml            the resolved config
     environment.json       versions, machine, command
     results.json           the figures, in percent; there when the run is finished
-    predictions.parquet    index, label and every model's prediction, a row a test sample
+    predictions.parquet    index, label, every model's prediction and confidence, a row a test sample
     curves.csv             losses, shares and accuracies, a row an epoch
     guard.parquet          with a guard: what every point of the way says of the held-out training images
     student/               the model, as ``timm.create_model("local-dir:...")`` loads it; also teacher/ if it learned
     stages/1-teacher2/     curves and checkpoint of each stage of a schedule
+    pretrain-student/      the run of a model that was trained on the spot
     checkpoints/last.ckpt  state after an epoch, for ``resume=true``, until the run is finished
+    tensorboard/, wandb/   what those loggers write; wandb_id.txt: by which name W&B knows the run
     previous-N/            what an earlier run had left in the same folder
+    .hydra/, run.log       Hydra's record of the command; what was said, with the time
+    .lock                  held while a process runs here
     ====================== ==================================================================
     """
 
@@ -42,6 +52,8 @@ class RunFolder:
         self.results_file = self.path / "results.json"
         self.checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.config_file = self.path / "config.yaml"
+        self.aside: Path | None = None
+        self._begun = False
 
     @property
     def results(self) -> dict[str, Any] | None:
@@ -50,24 +62,58 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> list[Path]:
-        """The checkpoints of the run and of its stages that there are."""
-        return [file for file in (self.checkpoint, *self.path.glob("stages/*/checkpoints/last.ckpt")) if file.exists()]
+        """The checkpoints of the run, its stages and the models that it trains first, as far as there are any."""
+        parts = (self.path.glob(f"{part}/checkpoints/last.ckpt") for part in ("stages/*", "pretrain-*"))
+        return [file for file in (self.checkpoint, *chain(*parts)) if file.exists()]
+
+    def epochs_kept(self) -> dict[str, int]:
+        """Return how many whole epochs each part of an unfinished run can be continued from; "." is the run itself."""
+        return {
+            str(file.parent.parent.relative_to(self.path)): torch.load(file, mmap=True, weights_only=True)["epoch"] + 1
+            for file in self.checkpoints
+        }
 
     def stage(self, number: int, teacher: str) -> "RunFolder":
         """Return the folder of a stage of a schedule, with its own curves and checkpoint."""
         return RunFolder(self.path / "stages" / f"{number}-{teacher}")
 
     def set_aside(self) -> Path | None:
-        """Move what an earlier run left here into ``previous-N`` and return that folder; None if there was nothing."""
-        earlier = [path for path in self.path.glob("*") if not _stays(path.name)]
-        if not earlier:
-            return None
-        number = 1 + sum(1 for _ in self.path.glob("previous-*"))
-        target = self.path / f"previous-{number}"
-        target.mkdir()
-        for path in earlier:
-            path.rename(target / path.name)
-        return target
+        """Move what an earlier run left here into ``previous-N``, once, and return that folder; None if nothing was.
+
+        Of a run that ended before it had computed anything, nothing is kept.
+        """
+        earlier = [] if self._begun else files_of_a_run(self.path)
+        self._begun = True
+        if {"config.yaml", "environment.json"} <= {path.name for path in earlier} <= JUST_BEGUN:
+            for path in earlier:
+                path.unlink()
+        elif earlier:
+            numbers = [int(path.name.partition("-")[2]) for path in self.path.glob("previous-*")]
+            self.aside = self.path / f"previous-{1 + max(numbers, default=0)}"
+            self.aside.mkdir()
+            for path in earlier:
+                path.rename(self.aside / path.name)
+        return self.aside
+
+    def drop_duplicate(self) -> bool:
+        """Delete what was set aside if this run has come to the same, file by file and figure by figure.
+
+        Returns:
+            Whether it was the same.
+        """
+        if self.aside is None:
+            return False
+        earlier = RunFolder(self.aside)
+        same = (
+            {path.name for path in earlier.path.iterdir()} <= {path.name for path in self.path.iterdir()}
+            and earlier.config_file.exists()
+            and earlier.config_file.read_text() == self.config_file.read_text()
+            and _figures(earlier.results) == _figures(self.results)
+        )
+        if same:
+            shutil.rmtree(self.aside)
+            self.aside = None
+        return same
 
     def write_config(self, text: str) -> None:
         """Write the resolved config; a run that is resumed must have the config it was started with.
@@ -115,6 +161,6 @@ class RunFolder:
             shutil.rmtree(checkpoint.parent, ignore_errors=True)
 
 
-def _stays(name: str) -> bool:
-    # Hydra has just written its own record and opened the log when the task starts.
-    return name.startswith("previous-") or name in (".hydra", "run.log", "multirun.yaml")
+def _figures(results: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return the results without what may differ between two runs of the same computation."""
+    return results and {name: value for name, value in results.items() if name not in TELLING}

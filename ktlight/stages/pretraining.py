@@ -1,7 +1,8 @@
 """Pretraining: a model learns the labels, and the zoo keeps it under its recipe."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -24,12 +25,12 @@ from ktlight.models.recipe import SCRATCH, Recipe, initial_weights, make_recipe
 from ktlight.models.spec import ModelConfig
 from ktlight.models.starting import head_parameters, starting_classifier
 from ktlight.models.zoo import Zoo
-from ktlight.report.folder import RunFolder
 from ktlight.report.results import accuracy
 from ktlight.restraints.interpolation import WeightInterpolation
 from ktlight.training.assemble import data_module, optimization, seed
-from ktlight.training.processes import is_first_process, wait_for_all
-from ktlight.training.record import record_start
+from ktlight.training.loggers import extra_loggers, log_results
+from ktlight.training.processes import is_first_process
+from ktlight.training.record import Run
 from ktlight.training.trainer import build_trainer, fit
 
 OF_DATA = ("batch_size", "views", "augment")
@@ -85,10 +86,9 @@ def pretrain(
     recipe: Recipe,
     model: ModelConfig,
     dataset: ImageDataset,
-    folder: RunFolder,
+    run: Run,
     *,
-    validate: bool = True,
-    loggers: Sequence[Logger] = (),
+    followed: bool = True,
 ) -> dict[str, Any]:
     """Train ``model`` by the config group ``pretrain``, export it to the folder and the zoo, and return its results.
 
@@ -97,9 +97,8 @@ def pretrain(
         recipe: The same, as the zoo knows it; see `pretraining_recipe`.
         model: Which model.
         dataset: What it learns from and is measured on.
-        folder: Where its run goes.
-        validate: Whether its accuracy is followed while it learns.
-        loggers: Further loggers beside the curves.
+        run: The run that it is.
+        followed: Whether its accuracy is measured while it learns, and the loggers of the config told.
     """
     options = config.pretrain
     check_start(options, model)
@@ -117,26 +116,28 @@ def pretrain(
         for name, parameter in classifier.network.named_parameters():
             parameter.requires_grad_(name in head)
     data = data_module(own, dataset).seen_by([classifier.framing])
-    record_start(config, folder, dataset, {"start": classifier})
+    run.record_start(dataset, {"start": classifier})
     method = Supervised([classifier], optimization(options.optim, classifier), options.label_smoothing)
-    fit(
-        own.trainer, method, data, folder,
-        max_epochs=own.trainer.max_epochs,
-        resume=config.resume,
-        validate=validate,
-        callbacks=moving_average(options.ema_decay),
-        loggers=loggers,
-    )  # fmt: skip
-    record = {"epochs": own.trainer.max_epochs, "num_train": data.num_train}
-    results = measure(own, recipe, classifier, dataset, folder, record)
+    run.phase("train")
+    watching: AbstractContextManager[list[Logger]] = extra_loggers(config, run.folder) if followed else nullcontext([])
+    with watching as loggers:
+        fit(
+            own.trainer, method, data, run.folder,
+            max_epochs=own.trainer.max_epochs,
+            resume=config.resume,
+            validate=followed,
+            callbacks=moving_average(options.ema_decay),
+            loggers=loggers,
+        )  # fmt: skip
+        record = {"epochs": own.trainer.max_epochs, "num_train": data.num_train}
+        results = measure(own, recipe, classifier, dataset, run, record)
+        log_results(loggers, results)
     acc = results["acc"] if config.data.evaluate_on == "val" else validation_accuracy(own, classifier, dataset)
     if is_first_process():
         Zoo().save(
             classifier, recipe, record=zoo_record(results, classifier, dataset, acc), class_names=dataset.class_names
         )
-        folder.write_results(results)
-    wait_for_all()
-    return results
+    return run.finish(results)
 
 
 def measure(
@@ -144,10 +145,11 @@ def measure(
     recipe: Recipe,
     classifier: Classifier,
     dataset: ImageDataset,
-    folder: RunFolder,
+    run: Run,
     record: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Measure a pretrained model, leave its predictions and the model itself in the folder, and return its results."""
+    run.phase("after")
     data = data_module(config, dataset)
     measured = answers({"student": classifier}, data, OutputStore(config))
     prediction = measured.prediction["student"]
@@ -155,16 +157,19 @@ def measure(
         "task": "pretrain",
         "student": classifier.name,
         "data": config.data.name,
+        "class_names": list(dataset.class_names),
         "seed": config.seed,
         **record,
         "num_eval": data.num_eval,
         "acc": accuracy(prediction, measured.label),
         "weights": classifier.weights_hash(),
+        "models": {"student": model_facts(classifier)},
     }
+    run.phase("write")
     if is_first_process():
-        folder.write_predictions({"index": measured.index, "label": measured.label, "student": prediction})
+        run.folder.write_predictions({"index": measured.index, "label": measured.label, "student": prediction})
         made = {**results, "recipe": asdict(recipe)}
-        export_classifier(classifier, folder.path / "student", record=made, class_names=dataset.class_names)
+        export_classifier(classifier, run.folder.path / "student", record=made, class_names=dataset.class_names)
     return results
 
 

@@ -16,9 +16,9 @@ from ktlight.models.recipe import Recipe
 from ktlight.models.spec import ModelConfig
 from ktlight.models.zoo import ZOO_PREFIX, Entry, Zoo
 from ktlight.report.files import check_writable
-from ktlight.report.folder import RunFolder
 from ktlight.stages.pretraining import on_the_spot, pretrain, pretraining_recipe
 from ktlight.training.processes import is_first_process
+from ktlight.training.record import Run
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class MissingWeights(UserError):  # noqa: N818  (what is missing, not what faile
 
 
 def trained_classifier(
-    config: DictConfig, role: str, model: ModelConfig, dataset: ImageDataset, folder: RunFolder
+    config: DictConfig, role: str, model: ModelConfig, dataset: ImageDataset, run: Run
 ) -> Classifier:
     """Return the trained model of a role (``student``, ``teacher``), and say where its weights came from.
 
@@ -42,7 +42,7 @@ def trained_classifier(
         MissingWeights: There are none, and the data set is too large to train on it unasked.
         UserError: They cannot be read, or belong to another model or other classes.
     """
-    model, provenance = find_weights(config, role, model, dataset, folder)
+    model, provenance = find_weights(config, role, model, dataset, run)
     classifier = build_classifier(
         model, provenance, class_names=dataset.class_names, wnids=dataset.wnids, data_identity=dataset.identity
     )
@@ -52,7 +52,7 @@ def trained_classifier(
 
 
 def find_weights(
-    config: DictConfig, role: str, model: ModelConfig, dataset: ImageDataset, folder: RunFolder
+    config: DictConfig, role: str, model: ModelConfig, dataset: ImageDataset, run: Run
 ) -> tuple[ModelConfig, Provenance]:
     """Return the model with its checkpoint, and what is known of the weights there, once they are there."""
     zoo = Zoo()
@@ -65,7 +65,7 @@ def find_weights(
         return model, provenance_of(model)
     if entry is None:
         check_small_enough(config, model, dataset, zoo)
-        entry, now = train_once(spot, recipe, model, dataset, RunFolder(folder.path / f"pretrain-{role}"))
+        entry, now = train_once(spot, recipe, model, dataset, run, role)
     return replace(model, checkpoint=str(entry.folder)), entry_provenance(entry, trained_now=now)
 
 
@@ -94,7 +94,7 @@ def check_small_enough(config: DictConfig, model: ModelConfig, dataset: ImageDat
 
 
 def train_once(
-    config: DictConfig, recipe: Recipe, model: ModelConfig, dataset: ImageDataset, folder: RunFolder
+    config: DictConfig, recipe: Recipe, model: ModelConfig, dataset: ImageDataset, run: Run, role: str
 ) -> tuple[Entry, bool]:
     """Train a model for the zoo, unless another process does; return it, and whether this process trained it.
 
@@ -115,7 +115,7 @@ def train_once(
             "No weights of %s by this recipe yet: training it once (%s epochs) for the zoo in %s%s",
             model.name, config.trainer.max_epochs, zoo.root, there,
         )  # fmt: skip
-        pretrain(config, recipe, model, dataset, folder, validate=False)
+        pretrain(config, recipe, model, dataset, run.part(f"pretrain-{role}", config), followed=False)
         entry = zoo.find(recipe)
     assert entry is not None
     return entry, True

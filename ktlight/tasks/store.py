@@ -2,6 +2,7 @@
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -11,40 +12,48 @@ from ktlight.config.model_source import model_node
 from ktlight.config.models import model_config
 from ktlight.errors import UserError
 from ktlight.models.zoo import cache_directory
-from ktlight.report.folder import RunFolder
 from ktlight.report.store import print_entries
 from ktlight.stages.trained import trained_classifier
 from ktlight.store.store import LogitStore
 from ktlight.store.upkeep import describe, problems, sweep
 from ktlight.training.assemble import data_module, load_dataset
 from ktlight.training.length import transfer_epochs
-from ktlight.training.record import open_folder
+from ktlight.training.record import Run
 
 logger = logging.getLogger(__name__)
 
 
-def run_store(config: DictConfig) -> dict[str, Any]:
+def run(config: DictConfig, run: Run) -> dict[str, Any]:
     """Do ``store.action`` and return its figures.
 
     Raises:
         UserError: There is nothing to fill the store with, or entries are damaged.
     """
-    folder = open_folder(config)
     store = LogitStore(cache_directory() / "store", config.store.max_gb)
     action = config.store.action
     if action == "fill":
-        fill(config, folder)
+        fill(config, run)
     elif action == "verify":
         verify(store)
     elif action == "prune":
         prune(store)
-    print_entries(describe(store), store.root)
-    results = {"task": "store", "action": action, "entries": len(store.entries()), "bytes": store.size()}
-    folder.write_results(results)
-    return results
+    return run.finish(
+        {
+            "task": "store",
+            "action": action,
+            "root": str(store.root),
+            "entries": len(store.entries()),
+            "bytes": store.size(),
+        }
+    )
 
 
-def fill(config: DictConfig, folder: RunFolder) -> None:
+def show(results: dict[str, Any], folder: Path) -> None:
+    """Print what the store holds."""
+    print_entries(describe(LogitStore(Path(results["root"]))), Path(results["root"]))
+
+
+def fill(config: DictConfig, run: Run) -> None:
     """Store the outputs of ``models`` for the training views and the test images of the data."""
     if not config.models:
         raise UserError("task=store needs models whose outputs to store: models=[resnet50,vit_s]")
@@ -54,7 +63,7 @@ def fill(config: DictConfig, folder: RunFolder) -> None:
     classifiers = []
     for name in config.models:
         model = model_config(model_node(name))
-        classifiers.append(trained_classifier(config, name, model, dataset, folder).frozen_copy())
+        classifiers.append(trained_classifier(config, name, model, dataset, run).frozen_copy())
     outputs = OutputStore(config, mode="fill")
     data = data_module(config, dataset)
     for classifier in classifiers:

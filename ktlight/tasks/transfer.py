@@ -2,12 +2,12 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -18,7 +18,6 @@ from ktlight.data.dataset import ImageDataset
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.models.provenance import model_facts
-from ktlight.report.folder import RunFolder
 from ktlight.report.results import more_confident, stage_figures, transfer_figures
 from ktlight.report.table import print_transfer, print_transfer_line
 from ktlight.stages.checks import ENSEMBLES, check_holdout, check_method
@@ -30,69 +29,40 @@ from ktlight.stages.trained import trained_classifier
 from ktlight.training.assemble import check_classes, data_module, load_dataset
 from ktlight.training.length import transfer_epochs
 from ktlight.training.loggers import extra_loggers, log_results
-from ktlight.training.processes import is_first_process, wait_for_all
-from ktlight.training.record import open_folder, record_start
+from ktlight.training.processes import is_first_process
+from ktlight.training.record import Run
 
 
-class Transfer(NamedTuple):
-    """What a transfer gives.
-
-    Attributes:
-        student: The student after the transfer.
-        results: The figures, as in ``results.json``.
-        folder: The folder of the run.
-    """
-
-    student: Classifier
-    results: dict[str, Any]
-    folder: RunFolder
-
-
-def run_transfer(config: DictConfig) -> dict[str, Any]:
-    """Transfer from the config's teachers to its student and show the table (task=transfer)."""
-    folder = open_folder(config)
-    if config.resume and folder.results is not None:
-        show(folder.results, folder)
-        return folder.results
+def run(config: DictConfig, run: Run) -> dict[str, Any]:
+    """Transfer from the config's teachers to its student (task=transfer)."""
     models = {"student": model_config(config.student), **teacher_configs(config)}
     dataset = load_dataset(config)
-    student, *teachers = (trained_classifier(config, role, model, dataset, folder) for role, model in models.items())
-    with extra_loggers(config, folder) as loggers:
-        results = transfer(config, dataset, student, teachers, folder, loggers).results
-        log_results(loggers, results)
-    if is_first_process():
-        show(results, folder)
-    return results
+    student, *teachers = (trained_classifier(config, role, model, dataset, run) for role, model in models.items())
+    return transfer(config, dataset, student, teachers, run)
 
 
-def show(results: dict[str, Any], folder: RunFolder) -> None:
+def show(results: dict[str, Any], folder: Path) -> None:
     """Print the table of a run, or its line in a sweep."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        print_transfer_line(results, folder.path)
+        print_transfer_line(results, folder)
         return
     given = [option for option in HydraConfig.get().overrides.task if not option.startswith(("method=", "resume="))]
     print_transfer(
-        results, folder.path, " ".join(["python run.py -m method=kl,xe_kl,kl_dp,kl_dp_unsup", *map(shlex.quote, given)])
+        results, folder, " ".join(["python run.py -m method=kl,xe_kl,kl_dp,kl_dp_unsup", *map(shlex.quote, given)])
     )
 
 
 def transfer(
-    config: DictConfig,
-    dataset: ImageDataset,
-    student: Classifier,
-    teachers: Sequence[Classifier],
-    folder: RunFolder,
-    loggers: Sequence[Logger] = (),
-) -> Transfer:
-    """Run one transfer and leave everything about it in ``folder``.
+    config: DictConfig, dataset: ImageDataset, student: Classifier, teachers: Sequence[Classifier], run: Run
+) -> dict[str, Any]:
+    """Run one transfer, leave everything about it in its folder, and return its results.
 
     Args:
         config: The composed config.
         dataset: Images to learn from and to be measured on.
         student: Learns; it is changed in place.
         teachers: Teach; they are changed in place only by methods that train them too.
-        folder: Where everything goes.
-        loggers: Further loggers beside the curves.
+        run: The run that it is.
 
     Raises:
         UserError: The parts do not fit each other, or training diverged.
@@ -107,61 +77,105 @@ def transfer(
     data = data_module(config, dataset)
     check_holdout(config, data, method, rule, models)
     initial = {role: model.frozen_copy() for role, model in models.items()}
-    record_start(config, folder, dataset, initial)
-    epochs = transfer_epochs(config, data, list(models.values())[: method.learners]) if method else 0
-    setting = Setting(config, data, OutputStore(config), loggers, epochs, rule)
-    before = answers(initial, data, setting.outputs)
-    warn_of_guessers(before, by_role)
-    columns = columns_before(before)
-    outcome, learned, guarded = Outcome(0, None, 0), {}, None
-    if method is not None:
-        outcome = SCHEDULES[config.schedule.name](setting, student, by_role, folder, before)
-        learned = models if outcome.learners > 1 else {"student": student}
-        if config.guard.name != "off":
-            columns["unguarded"] = answers({"student": student}, data, setting.outputs).prediction["student"]
-            guarded = guard_student(student, initial["student"].network.state_dict(), setting)
-            if is_first_process():
-                folder.write_predictions(guarded.columns, "guard")
-        columns |= columns_after(answers(learned, data, setting.outputs), outcome)
-    else:
-        columns["after"] = columns[ENSEMBLES[config.method.rule]]
-    results = {
-        "task": "transfer",
-        "student": student.name,
-        "teacher": "+".join(teacher.name for teacher in teachers),
-        "method": config.method.name,
-        "schedule": config.schedule.name,
-        "data": config.data.name,
-        "evaluated_on": config.data.evaluate_on,
-        "seed": config.seed,
-        "epochs": outcome.epochs,
-        "num_train": data.num_train,
-        **transfer_figures(columns, dataset.class_names),
-        "teacher_share": outcome.teacher_share,
-        **stage_records(outcome, by_role, columns),
-        "guard": guarded.record if guarded else None,
-        "models": {role: model_facts(model) for role, model in initial.items()},
-        "weights_before": initial["student"].weights_hash(),
-        **{f"weights_{role}": initial[role].weights_hash() for role in by_role},
-        "weights_after": student.weights_hash(),
-    }
+    run.record_start(dataset, initial)
+    with extra_loggers(config, run.folder) as loggers:
+        epochs = transfer_epochs(config, data, list(models.values())[: method.learners]) if method else 0
+        setting = Setting(config, data, OutputStore(config), loggers, epochs, rule)
+        run.phase("before")
+        before = answers(initial, data, setting.outputs)
+        warn_of_guessers(before, by_role)
+        trained = train(setting, models, initial["student"], run, before) if method else untrained(config, before)
+        run.phase("write")
+        columns = {**columns_before(before), **trained.columns}
+        results = {
+            "task": "transfer",
+            "student": student.name,
+            "teacher": "+".join(teacher.name for teacher in teachers),
+            "method": config.method.name,
+            "schedule": config.schedule.name,
+            "data": config.data.name,
+            "class_names": list(dataset.class_names),
+            "evaluated_on": config.data.evaluate_on,
+            "seed": config.seed,
+            "epochs": trained.outcome.epochs,
+            "num_train": data.num_train,
+            **transfer_figures(columns, dataset.class_names),
+            "teacher_share": trained.outcome.teacher_share,
+            **stage_records(trained.outcome, by_role, columns),
+            "guard": trained.guard,
+            "weights_before": initial["student"].weights_hash(),
+            **{f"weights_{role}": initial[role].weights_hash() for role in by_role},
+            "weights_after": student.weights_hash(),
+            "models": {role: model_facts(model) for role, model in initial.items()},
+        }
+        log_results(loggers, results)
     if is_first_process():
-        folder.write_predictions(columns)
-        for role, network in learned.items():
-            export_classifier(network, folder.path / role, record=results, class_names=dataset.class_names)
-        folder.write_results(results)
-    wait_for_all()
-    return Transfer(student, results, folder)
+        run.folder.write_predictions(columns)
+        for role, network in trained.learned.items():
+            export_classifier(network, run.folder.path / role, record=results, class_names=dataset.class_names)
+    return run.finish(results)
+
+
+class Trained(NamedTuple):
+    """What training gave.
+
+    Attributes:
+        outcome: Of the schedule.
+        columns: What it adds to the columns of ``predictions.parquet``.
+        learned: The networks that learned, by role.
+        guard: What the guard tried and kept, if there was one.
+    """
+
+    outcome: Outcome
+    columns: dict[str, Tensor]
+    learned: dict[str, Classifier]
+    guard: dict[str, Any] | None = None
+
+
+def train(
+    setting: Setting, models: Mapping[str, Classifier], initial: Classifier, run: Run, before: Answers
+) -> Trained:
+    """Train by the config's method, schedule and guard, and ask the networks that learned again.
+
+    Args:
+        setting: What all stages share.
+        models: By role; those that learn are changed in place.
+        initial: The student as it was.
+        run: The run that it is.
+        before: What all models said of the test samples.
+    """
+    config = setting.config
+    student, teachers = models["student"], {role: model for role, model in models.items() if role != "student"}
+    run.phase("train")
+    outcome = SCHEDULES[config.schedule.name](setting, student, teachers, run.folder, before)
+    run.phase("after")
+    learned = dict(models) if outcome.learners > 1 else {"student": student}
+    columns, guard = {}, None
+    if config.guard.name != "off":
+        columns["unguarded"] = answers({"student": student}, setting.data, setting.outputs).prediction["student"]
+        guarded = guard_student(student, initial.network.state_dict(), setting)
+        guard = guarded.record
+        if is_first_process():
+            run.folder.write_predictions(guarded.columns, "guard")
+    columns |= columns_after(answers(learned, setting.data, setting.outputs), outcome)
+    return Trained(outcome, columns, learned, guard)
+
+
+def untrained(config: DictConfig, before: Answers) -> Trained:
+    """Return what a method without training gives: the predictions of an ensemble in place of a student's."""
+    column = ENSEMBLES[config.method.rule]
+    return Trained(Outcome(0, None, 0), {"after": columns_before(before)[column]}, {})
 
 
 def columns_before(before: Answers) -> dict[str, Tensor]:
     """Return the columns of ``predictions.parquet`` that are known before training."""
-    models = dict(before.prediction)
+    said = {"before" if role == "student" else role: column for role, column in before.prediction.items()}
+    sure = {"before" if role == "student" else role: column for role, column in before.confidence.items()}
     return {
         "index": before.index,
         "label": before.label,
-        "before": models.pop("student"),
-        **models,
+        **said,
+        **{f"{name}_confidence": column for name, column in sure.items()},
         "ensemble": more_confident(
             torch.stack(list(before.prediction.values())), torch.stack(list(before.confidence.values()))
         ),
@@ -171,9 +185,12 @@ def columns_before(before: Answers) -> dict[str, Tensor]:
 
 def columns_after(after: Answers, outcome: Outcome) -> dict[str, Tensor]:
     """Return the columns of ``predictions.parquet`` that training gives; all figures follow from the columns."""
-    networks = {"after" if role == "student" else f"{role}_after": said for role, said in after.prediction.items()}
+    columns: dict[str, Tensor] = {}
+    for role, said in after.prediction.items():
+        name = "after" if role == "student" else f"{role}_after"
+        columns |= {name: said, f"{name}_confidence": after.confidence[role]}
     stages = {f"after_stage{number}": stage.prediction for number, stage in enumerate(outcome.stages, 1)}
-    return {**networks, **stages}
+    return {**columns, **stages}
 
 
 def stage_records(

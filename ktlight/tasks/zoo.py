@@ -1,6 +1,7 @@
 """The zoo from the command line: what models there are for a data set, and away with one (task=zoo)."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -9,18 +10,17 @@ from ktlight.errors import UserError
 from ktlight.models.zoo import Entry, Zoo
 from ktlight.report.zoo import print_models
 from ktlight.training.assemble import load_dataset
-from ktlight.training.record import open_folder
+from ktlight.training.record import Run
 
 logger = logging.getLogger(__name__)
 
 
-def run_zoo(config: DictConfig) -> dict[str, Any]:
+def run(config: DictConfig, run: Run) -> dict[str, Any]:
     """Do ``zoo.action`` and return the models that there are then.
 
     Raises:
         UserError: The model to remove is not named, or there is none of that name.
     """
-    folder = open_folder(config)
     zoo, options = Zoo(), config.zoo
     identity = None if options.all else load_dataset(config).identity
     if options.action == "remove":
@@ -30,10 +30,12 @@ def run_zoo(config: DictConfig) -> dict[str, Any]:
         zoo.remove(entry)
         logger.info("Removed %s", entry)
     models = [facts(entry) for entry in zoo.entries(identity)]
-    print_models(models, zoo.root)
-    results = {"task": "zoo", "action": options.action, "data": config.data.name, "models": models}
-    folder.write_results(results)
-    return results
+    return run.finish({"task": "zoo", "action": options.action, "data": config.data.name, "models": models})
+
+
+def show(results: dict[str, Any], folder: Path) -> None:
+    """Print the models."""
+    print_models(results["models"], Zoo().root)
 
 
 def facts(entry: Entry) -> dict[str, Any]:

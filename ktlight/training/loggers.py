@@ -3,6 +3,7 @@
 import logging
 import netrc
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -14,9 +15,10 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from ktlight.config.resolvers import digest
-from ktlight.errors import UserError
+from ktlight.errors import UserError, nearest
+from ktlight.report.files import write_text
 from ktlight.report.folder import RunFolder
+from ktlight.training.processes import is_first_process
 
 logger = logging.getLogger(__name__)
 
@@ -27,32 +29,59 @@ def extra_loggers(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger
 
     A W&B run that is not finished would swallow the next run of a sweep.
     """
-    if config.logger.name == "tensorboard":
-        if find_spec("tensorboard") is None:
-            raise UserError("logger=tensorboard needs its package: pip install 'ktlight[tensorboard]'")
-        yield [TensorBoardLogger(folder.path, name="", version="tensorboard")]
-    elif config.logger.name == "wandb":
-        import wandb
+    name = config.logger.name
+    if name not in LOGGERS:
+        raise UserError(f"unknown logger '{name}'.{nearest(name, LOGGERS)} There are: {', '.join(LOGGERS)}.")
+    with LOGGERS[name](config, folder) as loggers:
+        yield loggers
 
-        offline = not _has_wandb_credentials()
-        run_logger = WandbLogger(
-            project=config.logger.project,
-            group=config.logger.group or _sweep_name(),
-            name=config.task.label,
-            id=digest(folder.path),  # the same folder is the same run, also when it is resumed
-            resume="allow",
-            save_dir=folder.path,
-            offline=offline,
-            config=OmegaConf.to_container(config, resolve=True),
-        )
-        try:
-            yield [run_logger]
-        finally:
-            wandb.finish()
-            if offline:
-                logger.info("W&B ran offline: `wandb login`, then `wandb sync %s/wandb/offline-run-*`", folder.path)
-    else:
-        yield []
+
+@contextmanager
+def _none(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger]]:
+    yield []
+
+
+@contextmanager
+def _tensorboard(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger]]:
+    if find_spec("tensorboard") is None:
+        raise UserError("logger=tensorboard needs its package: pip install 'ktlight[tensorboard]'")
+    yield [TensorBoardLogger(folder.path, name="", version="tensorboard")]
+
+
+@contextmanager
+def _wandb(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger]]:
+    import wandb
+
+    offline = not _has_wandb_credentials()
+    run_logger = WandbLogger(
+        project=config.logger.project,
+        group=config.logger.group or _sweep_name(),
+        name=config.task.label,
+        id=_wandb_id(folder, config.resume),
+        resume="allow",
+        save_dir=folder.path,
+        offline=offline,
+        config=OmegaConf.to_container(config, resolve=True),
+        settings=wandb.Settings(silent=offline),  # else thirty lines about itself
+    )
+    try:
+        yield [run_logger]
+    finally:
+        written = wandb.run.settings.sync_dir if wandb.run else None
+        wandb.finish()
+        if offline and written:
+            logger.info("W&B ran offline: `wandb login`, then `wandb sync %s`", written)
+
+
+LOGGERS = {"none": _none, "tensorboard": _tensorboard, "wandb": _wandb}
+
+
+def _wandb_id(folder: RunFolder, resume: bool) -> str:
+    """Return what W&B knows the run by: random, kept with the run, and taken up again only where it is resumed."""
+    file = folder.path / "wandb_id.txt"
+    if is_first_process() and not (resume and file.exists()):
+        write_text(file, uuid.uuid4().hex)
+    return file.read_text()
 
 
 class StageLogger(Logger):

@@ -1,48 +1,108 @@
-"""The run folder of a config: opened before a task starts, with what the run depends on written into it."""
+"""One run from its first look at the folder to the figures it leaves there."""
 
 import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
+from ktlight.config.identity import lasting
 from ktlight.data.dataset import ImageDataset
 from ktlight.models.classifier import Classifier
 from ktlight.report.folder import RunFolder
-from ktlight.training.processes import is_first_process
+from ktlight.report.owned import check_owned, locked
+from ktlight.report.schema import SCHEMA
+from ktlight.training.processes import is_first_process, wait_for_all
 
 logger = logging.getLogger(__name__)
 
+VERSIONS = ("ktlight", "torch", "torchvision", "timm")
 
-def open_folder(config: DictConfig) -> RunFolder:
-    """Return the folder of the run, with what an earlier run left there set aside unless it is to be resumed."""
-    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+
+class Run:
+    """A run in its folder.
+
+    Nothing of an earlier run there is touched before `begin`, which comes after all checks: a command that cannot work
+    leaves the folder as it was.
+
+    Args:
+        config: The composed config.
+        folder: Where the run leaves everything.
+    """
+
+    def __init__(self, config: DictConfig, folder: RunFolder) -> None:
+        self.config = config
+        self.folder = folder
+        self.seconds: dict[str, float] = {}
+        self._phase, self._since = "load", time.perf_counter()
+
+    def phase(self, name: str) -> None:
+        """Count the time from now on to another phase."""
+        now = time.perf_counter()
+        self.seconds[self._phase] = round(self.seconds.get(self._phase, 0.0) + now - self._since, 3)
+        self._phase, self._since = name, now
+
+    def part(self, name: str, config: DictConfig) -> "Run":
+        """Return a run inside this one, with a config of its own, such as that of a model that is trained first."""
+        self.begin()
+        return Run(config, RunFolder(self.folder.path / name))
+
+    @rank_zero_only
+    def begin(self) -> None:
+        """Set aside what an earlier run left, unless it is to be continued: from here on files are written."""
+        if not self.config.resume and (aside := self.folder.set_aside()):
+            logger.info("What an earlier run had left in this folder is now in %s", aside)
+
+    @rank_zero_only
+    def record_start(self, dataset: ImageDataset, models: Mapping[str, Classifier]) -> None:
+        """Begin, and write the resolved config, with the identity of data and weights, and the environment."""
+        self.begin()
+        identity = {"data": dataset.identity, **{name: model.weights_hash() for name, model in models.items()}}
+        self.folder.write_config(lasting(self.config) + OmegaConf.to_yaml({"identity": identity}))
+        self.folder.write_environment()
+
+    def finish(self, results: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the results, with what every run says of itself, and return them."""
+        self.phase("end")
+        versions = {name: version(name) for name in VERSIONS}
+        complete = {"schema": SCHEMA, **results, "seconds": self.seconds, "versions": versions}
+        if is_first_process():
+            self.folder.write_results(complete)
+            if self.folder.drop_duplicate():
+                logger.info("The earlier run had come to the same, so it is not kept")
+        wait_for_all()
+        return complete
+
+
+@contextmanager
+def opened(config: DictConfig, path: Path, option: str) -> Iterator[Run]:
+    """Give a run its folder, and keep other processes out of it meanwhile.
+
+    Args:
+        config: The composed config.
+        path: The folder.
+        option: How the user chooses another one.
+
+    Raises:
+        UserError: The folder holds something else, another process is at work in it, or it is to be resumed and holds
+            the finished run of another config.
+    """
+    folder = RunFolder(path)
     if not is_first_process():
         logging.getLogger("ktlight").setLevel(logging.WARNING)  # the first process says what there is to say
-    elif not config.resume:
-        if aside := folder.set_aside():
-            logger.info("What an earlier run had left in this folder is now in %s", aside)
-    elif folder.results is not None:
-        folder.check_config(lasting(config))
-    elif not folder.checkpoints:
-        logger.info("Nothing to resume in %s: starting from the beginning", folder.path)
-    return folder
-
-
-@rank_zero_only
-def record_start(config: DictConfig, folder: RunFolder, dataset: ImageDataset, models: dict[str, Classifier]) -> None:
-    """Write the resolved config, with the identity of data and weights, and the environment."""
-    identity = {"data": dataset.identity, **{name: model.weights_hash() for name, model in models.items()}}
-    folder.write_config(lasting(config) + OmegaConf.to_yaml({"identity": identity}))
-    folder.write_environment()
-
-
-def lasting(config: DictConfig) -> str:
-    """Return the resolved config as YAML, but for what may differ between a run and its continuation."""
-    kept: Any = OmegaConf.to_container(config, resolve=True)
-    del kept["resume"], kept["logger"], kept["data"]["workers"]
-    del kept["trainer"]["progress"], kept["trainer"]["checkpoint_every_seconds"]
-    kept["store"] = {"top_k": kept["store"]["top_k"]}  # all else of it changes no figure
-    return OmegaConf.to_yaml(kept)
+        yield Run(config, folder)
+        return
+    to_resume = config.resume and (folder.results_file.exists() or folder.checkpoints)
+    if not to_resume:
+        check_owned(folder.path, option)
+    with locked(folder.path):
+        if config.resume and folder.results_file.exists() and folder.config_file.exists():
+            folder.check_config(lasting(config))
+        elif config.resume and not to_resume:
+            logger.info("Nothing to resume in %s: starting from the beginning", folder.path)
+        yield Run(config, folder)

@@ -136,7 +136,9 @@ def fit(
     )
     method.context = training_context(data, trainer)
     if resumed:
-        logger.info("Continuing from %s", folder.checkpoint)
+        logger.info(
+            "Continuing after epoch %d of %d, from %s", folder.epochs_kept()["."], max_epochs, folder.checkpoint
+        )
     trainer.fit(method, datamodule=data, ckpt_path=folder.checkpoint if resumed else None, weights_only=True)
     return curves
 

@@ -26,14 +26,78 @@ def test_nothing_is_set_aside_in_a_new_folder(folder: RunFolder) -> None:
     assert sorted(path.name for path in folder.path.iterdir()) == [".hydra", "run.log"]
 
 
-def test_each_earlier_run_is_set_aside_in_a_folder_of_its_own(folder: RunFolder) -> None:
+RUN = ("config.yaml", "environment.json", "results.json", "student/model.safetensors", "pretrain-teacher/results.json")
+
+
+def test_each_earlier_run_is_set_aside_in_a_folder_of_its_own(tmp_path: Path) -> None:
     for number in (1, 2, 3):
-        write(folder, ".hydra/config.yaml", "run.log", "results.json", "student/model.safetensors", f"mark{number}")
-        assert folder.set_aside() == folder.path / f"previous-{number}"
+        folder = RunFolder(tmp_path)
+        write(folder, ".hydra/config.yaml", "run.log", "wandb/offline-run-1/run.wandb", "wandb_id.txt", *RUN)
+        assert folder.set_aside() == tmp_path / f"previous-{number}"
+        write(folder, "results.json")
+        folder.set_aside()  # what this run itself has written stays
+        assert (tmp_path / "results.json").exists()
+        (tmp_path / "results.json").unlink()
     for number in (1, 2, 3):
-        kept = {path.name for path in (folder.path / f"previous-{number}").iterdir()}
-        assert kept == {"results.json", "student", f"mark{number}"}
-    assert folder.results is None
+        kept = {path.name for path in (tmp_path / f"previous-{number}").iterdir()}
+        assert kept == {*(name.partition("/")[0] for name in RUN), "wandb_id.txt"}
+    assert RunFolder(tmp_path).results is None
+    assert (tmp_path / "wandb" / "offline-run-1" / "run.wandb").exists()  # `wandb sync` finds it where it was
+
+
+def test_numbers_of_earlier_runs_go_on_after_the_largest(folder: RunFolder) -> None:
+    write(folder, "results.json", "previous-2/results.json")
+    assert folder.set_aside() == folder.path / "previous-3"
+
+
+def test_what_a_killed_run_had_not_renamed_goes_with_it(folder: RunFolder) -> None:
+    write(folder, "results.json", ".results.json.123", ".student-0123abcd/model.safetensors", ".curves.csv.5")
+    aside = folder.set_aside()
+    assert aside and {path.name for path in aside.iterdir()} == {
+        "results.json", ".results.json.123", ".student-0123abcd", ".curves.csv.5",
+    }  # fmt: skip
+
+
+def test_only_what_a_run_writes_is_set_aside(folder: RunFolder) -> None:
+    write(folder, ".git/HEAD", "src/main.py", "notes.txt", "results.json", "students")
+    folder.set_aside()
+    left = {path.name for path in folder.path.iterdir()}
+    assert left == {".git", "src", "notes.txt", "students", "previous-1"}
+
+
+def test_of_a_run_that_computed_nothing_nothing_is_kept(folder: RunFolder) -> None:
+    write(folder, "config.yaml", "environment.json", "curves.csv")
+    assert folder.set_aside() is None and not list(folder.path.iterdir())
+
+
+def test_a_config_of_somebody_else_is_kept(folder: RunFolder) -> None:
+    write(folder, "config.yaml")
+    aside = folder.set_aside()
+    assert aside and (aside / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("earlier", "config", "more", "same"),
+    [
+        ({"acc": 1.0, "seconds": {"load": 1.0}}, "lr: 1\n", [], True),
+        ({"acc": 2.0, "seconds": {"load": 2.0}}, "lr: 1\n", [], False),
+        ({"acc": 1.0}, "lr: 2\n", [], False),
+        ({"acc": 1.0}, "lr: 1\n", ["tensorboard/events"], False),
+        (None, "lr: 1\n", ["checkpoints/last.ckpt"], False),
+    ],
+)
+def test_an_earlier_run_that_came_to_the_same_is_not_kept(
+    earlier: object, config: str, more: list[str], same: bool, folder: RunFolder
+) -> None:
+    write(folder, "config.yaml", *more)
+    folder.config_file.write_text(config)
+    if earlier:
+        folder.results_file.write_text(json.dumps(earlier))
+    folder.set_aside()
+    folder.write_config("lr: 1\n")
+    folder.write_results({"acc": 1.0, "seconds": {"load": 2.0}})
+    assert folder.drop_duplicate() is same
+    assert (folder.path / "previous-1").exists() is not same
 
 
 def test_results_end_a_run(folder: RunFolder) -> None:

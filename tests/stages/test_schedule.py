@@ -142,7 +142,7 @@ def test_a_sequence_interrupted_between_its_stages_goes_on(
         assert command(*options).code == 1
     assert command(*options, "resume=true").code == 0
     resumed, undisturbed = results_of(tmp_path / "run"), results_of(folders["sequential"])
-    assert resumed == undisturbed
+    assert resumed | {"seconds": undisturbed["seconds"]} == undisturbed
 
 
 def test_teachers_in_the_order_asked_for() -> None:

@@ -121,7 +121,7 @@ def test_killed_and_resumed(command: Command, store: Path, tmp_path: Path) -> No
     run.join()
     assert not (tmp_path / "killed" / "results.json").exists()
     resumed = command(*options, f"hydra.run.dir={tmp_path}/killed", "resume=true")
-    assert resumed.code == 0 and "Continuing from" in resumed.out, resumed.err
+    assert resumed.code == 0 and "Continuing after epoch" in resumed.out, resumed.err
     assert command(*options, "store=off", f"hydra.run.dir={tmp_path}/live").code == 0
     assert content(tmp_path / "killed") == content(tmp_path / "live")
     assert all(not path.suffix for path in store.iterdir())

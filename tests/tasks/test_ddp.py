@@ -66,11 +66,14 @@ def test_two_processes_equal_one(
     tables = [pq.read_table(folder / "predictions.parquet") for folder in (one, two)]
     assert tables[1]["index"].to_pylist() == list(range(1437))  # an odd number, so no equal halves
     for name in tables[0].column_names:
+        if name.endswith("_confidence"):  # halves of a batch round differently
+            np.testing.assert_allclose(*(table[name].to_numpy() for table in tables), rtol=1e-3, atol=1e-3)
+            continue
         differing = np.count_nonzero(tables[0][name].to_numpy() != tables[1][name].to_numpy())
         assert differing <= (1 if "after" in name else 0), name  # a tie in the last digit may fall the other way
 
     results = [json.loads((folder / "results.json").read_text()) for folder in (one, two)]
-    for name in results[0].keys() - {"weights_after"}:
+    for name in results[0].keys() - {"weights_after", "seconds"}:
         expected = results[0][name]
         figure = name.endswith(("after", "delta", "ci95", "gain", "loss", "rate", "share", "_p"))
         assert results[1][name] == (pytest.approx(expected, abs=0.3) if figure and expected is not None else expected)

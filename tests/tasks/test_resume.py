@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Command
+from conftest import Command, figures
 
 from ktlight.training.checkpoints import WholeCheckpoints
 
@@ -37,7 +37,8 @@ def assert_same_run(left: Path, right: Path) -> None:
     assert (left / "student" / "model.safetensors").read_bytes() == (
         right / "student" / "model.safetensors"
     ).read_bytes()
-    for name in ("curves.csv", "results.json", "predictions.parquet", "config.yaml"):
+    assert figures(left) == figures(right)
+    for name in ("curves.csv", "predictions.parquet", "config.yaml"):
         assert (left / name).read_bytes() == (right / name).read_bytes(), name
 
 
@@ -70,7 +71,7 @@ def test_killed_in_the_middle_of_an_epoch(
 
     resumed = command(*options, "hydra.run.dir=killed", "resume=true")
     assert resumed.code == 0, resumed.err
-    assert "Continuing from" in resumed.out
+    assert "Continuing after epoch" in resumed.out
     assert_same_run(tmp_path / "killed", tmp_path / "undisturbed")
     assert not list((tmp_path / "killed").glob("previous-*"))
     assert not (tmp_path / "killed" / "checkpoints").exists()
@@ -103,7 +104,7 @@ def fail_at_save(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 def content(folder: Path) -> dict[str, bytes]:
     """Return every file of a run but Hydra's record of the last command and what was said."""
-    skipped = {".hydra", "run.log"}
+    skipped = {".hydra", ".lock", "run.log"}
     files = (path for path in folder.rglob("*") if path.is_file() and not skipped & set(path.parts))
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -125,7 +126,7 @@ def test_stopped_just_after_a_checkpoint(
     assert content(tmp_path / "run") == stopped
 
     resumed = command(*QUICK, "hydra.run.dir=run", "resume=true", "data.workers=1")
-    assert resumed.code == 0 and "Continuing from" in resumed.out
+    assert resumed.code == 0 and "Continuing after epoch" in resumed.out
     assert_same_run(tmp_path / "run", finished)
 
 
@@ -143,7 +144,7 @@ def test_stopped_while_pretraining_on_the_spot(
     assert (tmp_path / "stopped" / "pretrain-student" / "checkpoints" / "last.ckpt").exists()
 
     resumed = command(*options, "hydra.run.dir=stopped", "resume=true")
-    assert resumed.code == 0 and "Continuing from" in resumed.out
+    assert resumed.code == 0 and "Continuing after epoch" in resumed.out
     assert_same_run(tmp_path / "stopped", tmp_path / "undisturbed")
     assert_same_run(tmp_path / "stopped" / "pretrain-student", tmp_path / "undisturbed" / "pretrain-student")
 

@@ -1,0 +1,56 @@
+"""What a run is known by: its resolved config, without what changes no result.
+
+However the options were typed (in another order, or with their defaults), the same run comes to the same folder, in
+every process and on every machine.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+VOLATILE = ("hydra", "resume", "logger")
+"""Groups that change no figure; `lasting` knows the single options."""
+
+
+def lasting(config: DictConfig) -> str:
+    """Return the resolved config as YAML, without what may differ between a run and its continuation."""
+    kept: Any = OmegaConf.to_container(
+        OmegaConf.masked_copy(config, [str(key) for key in config if key not in VOLATILE]), resolve=True
+    )
+    del kept["trainer"]["progress"], kept["trainer"]["checkpoint_every_seconds"], kept["data"]["workers"]
+    kept["store"] = {"top_k": kept["store"]["top_k"]}  # all else of it changes no figure
+    return OmegaConf.to_yaml(kept)
+
+
+def digest(text: object) -> str:
+    """Return eight hexadecimal digits that stand for ``text``; the same on every machine and rank."""
+    return hashlib.sha256(str(text).encode()).hexdigest()[:8]
+
+
+def run_id(*, _root_: DictConfig) -> str:
+    """Return the digest of the config that the folder of a run ends in (``${run_id:}``)."""
+    return digest(lasting(_root_))
+
+
+def sweep_id(shared: str, overrides: Sequence[str], sweeper: Mapping[str, Any]) -> str:
+    """Return the digest that the folder of a sweep ends in (``${sweep_id:}``), whatever the order of its options.
+
+    Args:
+        shared: The `run_id` of the config that the jobs vary.
+        overrides: Everything that was typed.
+        sweeper: The config of Hydra's sweeper, which may bring options of its own.
+    """
+    options = [*(f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()), *overrides]
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    last = {override.key_or_group: override for override in parser.parse_overrides(options)}
+    swept = {key: override for key, override in last.items() if override.is_sweep_override() and key not in VOLATILE}
+    return digest([shared, *sorted(f"{key}={_values(override)}" for key, override in swept.items())])
+
+
+def _values(override: Override) -> object:
+    return sorted(override.sweep_string_iterator()) if override.is_choice_sweep() else override.input_line
