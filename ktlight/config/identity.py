@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
@@ -46,7 +45,7 @@ def sweep_id(shared: str, overrides: Sequence[str], sweeper: Mapping[str, Any]) 
         sweeper: The config of Hydra's sweeper, which may bring options of its own.
     """
     options = [*(f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()), *overrides]
-    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    parser = OverridesParser.create()
     last = {override.key_or_group: override for override in parser.parse_overrides(options)}
     swept = {key: override for key, override in last.items() if override.is_sweep_override() and key not in VOLATILE}
     return digest([shared, *sorted(f"{key}={_values(override)}" for key, override in swept.items())])
