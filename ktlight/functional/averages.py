@@ -1,4 +1,4 @@
-"""Averages of whole networks: model soups and the way from one set of weights to another."""
+"""Weighted averages of networks: model soups, and interpolation between two sets of weights."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,19 +12,19 @@ State = Mapping[str, Tensor]
 def average_states(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tensor]:
     """Return the weighted mean of state dicts, tensor by tensor.
 
-    Of equal weights it is the uniform soup (Wortsman et al., "Model soups", ICML 2022); of two states with weights
-    ``1 - a`` and ``a`` the point at ``a`` on the line between them (Wortsman et al., "Robust fine-tuning of zero-shot
-    models", CVPR 2022).
+    Equal weights give the uniform soup (Wortsman et al., "Model soups", ICML 2022); weights ``1 - a`` and ``a`` for two
+    states give the point at ``a`` on the line between them (Wortsman et al., "Robust fine-tuning of zero-shot models",
+    CVPR 2022).
 
     Args:
         states: State dicts of one architecture.
-        weights: One for each state; they sum to 1.
+        weights: One per state, summing to 1.
 
     Returns:
-        The mean in the dtype of the first state, summed in float64; integers (counters) are the last state's.
+        The mean in the dtype of the first state, summed in float64; integers (counters) come from the last state.
 
     Raises:
-        ValueError: The states are not of one architecture: the message names the first tensor that differs.
+        ValueError: If the architectures differ; the message names the first tensor that does not match.
     """
     first, *others = states
     for other in others:

@@ -1,7 +1,7 @@
-"""How sure a source is, per sample: what routing rules compare.
+"""Per-sample confidence measures of a source, compared by routing rules.
 
-All measures are computed from logits less their maximum, and none from a probability that could round to 0 or 1: a row
-gives the same bits however its logits are shifted, so equal distributions tie, and no others do.
+All are computed from logits minus their maximum, never from a probability that could round to 0 or 1: shifting a row's
+logits does not change a bit of its result, so equal distributions tie and different ones do not.
 """
 
 import torch
@@ -14,8 +14,8 @@ from ktlight.functional.precision import full_precision
 def log_odds(logits_MBC: Tensor, labels_B: Tensor | None = None) -> Tensor:
     """Return each source's confidence in a class of each sample, as ``log(p / (1 - p))``.
 
-    The log-odds order probabilities as the probabilities do, but neither end saturates: in float32, ``p`` and ``log p``
-    of a well-trained network round to 1 and 0 on most samples, and sources that differ would seem to tie.
+    Log-odds rank classes as probabilities do, but saturate at neither end: in float32, ``p`` and ``log p`` of a
+    well-trained network round to 1 and 0 on most samples, so sources that differ would appear to tie.
 
     Args:
         logits_MBC: Logits of the sources, ``[M, B, C]``.
@@ -29,24 +29,24 @@ def log_odds(logits_MBC: Tensor, labels_B: Tensor | None = None) -> Tensor:
 
 
 def margin(logits_MBC: Tensor, labels_B: Tensor | None = None) -> Tensor:
-    """Return by how much a class leads its strongest rival in each source, as ``log(p / max of the other p)``.
+    """Return each source's margin of a class over the strongest other class, as ``log(p / max of the other p)``.
 
-    Where :func:`log_odds` sets a class against all others together, the margin asks about one rival. So the margin of a
-    label is positive exactly where the source predicts it, however little probability that takes among many classes.
+    Where :func:`log_odds` compares a class with all others together, the margin compares it with one. The margin of a
+    label is therefore positive exactly where the source predicts it, however low its probability among many classes.
 
     Args:
         logits_MBC: Logits of the sources, ``[M, B, C]``.
         labels_B: The class asked about, ``int64 [B]``; by default the class that each source itself predicts.
 
     Returns:
-        The margins ``[M, B]``, in float32 or wider; logits less logits, since the normaliser cancels.
+        The margins ``[M, B]``, in float32 or wider; differences of logits, since the normaliser cancels.
     """
     class_MB, others_MBC = _class_and_others(logits_MBC, labels_B)
     return class_MB - others_MBC.amax(-1)
 
 
 def log_confidence(logits_MBC: Tensor, labels_B: Tensor | None = None) -> Tensor:
-    """Return each source's log-probability of a class of each sample, precise also where the probability rounds to 1.
+    """Return each source's log-probability of a class of each sample, accurate even where the probability rounds to 1.
 
     Args:
         logits_MBC: Logits of the sources, ``[M, B, C]``.
@@ -67,8 +67,8 @@ def entropy(logits_MBC: Tensor) -> Tensor:
     Returns:
         The entropies ``[M, B]``, in float32 or wider.
     """
-    # With d_c = z_c - max z and p the highest probability, log p_c = d_c + log p, and both terms are small where p is
-    # near 1, instead of a small difference of large ones.
+    # With d_c = z_c - max z and p the highest probability, log p_c = d_c + log p: where p is near 1 both terms are
+    # small, so nothing cancels.
     highest_MB = log_confidence(logits_MBC)
     shifted_MBC = _shifted(logits_MBC)
     probability_MBC = (shifted_MBC + highest_MB[..., None]).exp()
@@ -81,7 +81,7 @@ def _shifted(logits_MBC: Tensor) -> Tensor:
 
 
 def _class_and_others(logits_MBC: Tensor, labels_B: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the logits of the class asked about ``[M, B]``, and all logits with that one at minus infinity."""
+    """Return the logits of the given class ``[M, B]``, and all logits with that class set to minus infinity."""
     shifted_MBC = _shifted(logits_MBC)
     if labels_B is None:
         classes_MB1 = shifted_MBC.argmax(-1, keepdim=True)

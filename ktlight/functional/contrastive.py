@@ -10,15 +10,15 @@ from ktlight.functional.precision import full_precision
 
 
 def noise_contrastive_per_sample(scores_BK: Tensor, log_normalizer: Tensor, bank_rows: int) -> Tensor:
-    """Return the negative log-likelihood of telling the positive from the negatives, for each sample, in nats.
+    """Return the negative log-likelihood of distinguishing the positive from the negatives, per sample, in nats.
 
-    With K negatives drawn evenly from a bank of n rows, a candidate of score s is the positive with probability
-    ``h = P / (P + K / n)``, ``P = exp(s) / Z`` (equation 19 of the paper, whose constant is estimated here), and the
-    loss is ``-log h(positive) - sum_k log(1 - h(negative_k))`` (equation 18).
+    With K negatives drawn uniformly from a bank of n rows, a candidate with score s is the positive with probability
+    ``h = P / (P + K / n)``, ``P = exp(s) / Z`` (equation 19 of the paper, whose constant is estimated here). The loss
+    is ``-log h(positive) - sum_k log(1 - h(negative_k))`` (equation 18).
 
     Args:
-        scores_BK: Similarity of the sample to each candidate over the temperature, the positive in column 0 and the
-            negatives, at least one, after it: ``[B, 1 + K]``.
+        scores_BK: Similarity of the sample to each candidate, divided by the temperature, ``[B, 1 + K]``: column 0 is
+            the positive, the rest are negatives (at least one).
         log_normalizer: log Z; see `log_normalizer`.
         bank_rows: n.
 
@@ -31,7 +31,7 @@ def noise_contrastive_per_sample(scores_BK: Tensor, log_normalizer: Tensor, bank
 
 
 def log_normalizer(scores_BK: Tensor, bank_rows: int) -> Tensor:
-    """Return log Z, estimated from a batch: Z is n times the mean of ``exp(score)``, so that the P of a row sum to 1.
+    """Return log Z estimated from a batch: Z is n times the mean of ``exp(score)``, so that P sums to 1 over a row.
 
     Args:
         scores_BK: As for `noise_contrastive_per_sample`.
@@ -43,8 +43,8 @@ def log_normalizer(scores_BK: Tensor, bank_rows: int) -> Tensor:
 def random_numbers(seeds_B: Tensor, count: int) -> Tensor:
     """Return ``count`` random integers below 2^63 from each seed, ``int64 [B, count]``, on the device of the seeds.
 
-    Each row is a stream of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), as in `ktlight.functional.randomness`: a
-    sample draws the same numbers on any device, in any batch, in any process.
+    Each row is a SplitMix64 stream (Steele, Lea, Flood, OOPSLA 2014), as in `ktlight.functional.randomness`: a sample
+    draws the same numbers on any device, in any batch and in any process.
     """
     steps = torch.arange(1, count + 1, device=seeds_B.device)
     state_BK = seeds_B[:, None] + steps * _signed(0x9E3779B97F4A7C15)
@@ -54,12 +54,12 @@ def random_numbers(seeds_B: Tensor, count: int) -> Tensor:
 
 
 def other_class_rows(numbers_BK: Tensor, labels_B: Tensor, rows_by_class_N: Tensor, counts_C: Tensor) -> Tensor:
-    """Return rows of other classes than each sample's own, drawn evenly with replacement.
+    """Return rows of classes other than each sample's own, drawn uniformly with replacement.
 
     Args:
         numbers_BK: Random integers from 0 to far above the number of rows, ``int64 [B, K]``.
-        labels_B: Class of each sample, ``int64 [B]``; there must be a row of another class.
-        rows_by_class_N: All rows, those of class 0 first, then those of class 1 and so on, ``int64 [N]``.
+        labels_B: Class of each sample, ``int64 [B]``; some row must belong to another class.
+        rows_by_class_N: All rows, sorted by class, ``int64 [N]``.
         counts_C: Number of rows of each class, ``int64 [C]``.
 
     Returns:
@@ -77,7 +77,7 @@ def update_memory_(memory_MNE: Tensor, rows_B: Tensor, embeddings_BME: Tensor, m
 
     Args:
         memory_MNE: Banks of unit vectors, ``[M, N, E]``.
-        rows_B: Which rows, each at most once, ``int64 [B]``.
+        rows_B: Rows to update, without duplicates, ``int64 [B]``.
         embeddings_BME: The new unit vectors, ``[B, M, E]``.
         momentum: m, from 0 (the new ones replace the old) to 1 (nothing changes).
     """
@@ -86,11 +86,11 @@ def update_memory_(memory_MNE: Tensor, rows_B: Tensor, embeddings_BME: Tensor, m
 
 
 def _signed(bits: int) -> int:
-    """Return the int64 of these 64 bits; its products wrap around like those of unsigned numbers."""
+    """Return the int64 with these 64 bits; its products wrap around like unsigned ones."""
     return bits - 2**64 if bits >= 2**63 else bits
 
 
 def _shifted(values: Tensor, places: int) -> Tensor:
-    """Shift 64 bits to the right, zeros coming in on the left, where int64 would repeat the sign."""
+    """Shift 64 bits right, filling with zeros where int64 would repeat the sign."""
     shifted: Tensor = (values >> places) & (2 ** (64 - places) - 1)
     return shifted

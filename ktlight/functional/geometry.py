@@ -1,7 +1,7 @@
-"""Resizing and cropping: from a decoded image of any size to the pixels that one model looks at.
+"""Resizing and cropping: from a decoded image of any size to the pixels that a model sees.
 
-Pixels stay ``uint8``; normalising is the model's business. Sizes and corners are computed as timm's evaluation
-transform and torchvision compute them, so that predictions are those of plain timm.
+Pixels stay ``uint8``; the model normalises them. Sizes and corners are computed as in timm's evaluation transform and
+torchvision, so predictions match those of plain timm.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 CROP_MODES: tuple[str, ...] = get_args(CropMode)
 
 LONGEST_STRIP = 32
-"""An image longer than this many times its short side is cut to it before it is resized; see :class:`Framing`."""
+"""Images with a larger aspect ratio are cropped to it before they are resized; see :func:`central_strip`."""
 
 
 def resize(image: Tensor, height: int, width: int, interpolation: Interpolation = "bicubic") -> Tensor:
     """Resize ``uint8 [3, h, w]`` with antialiasing, as Pillow does (within one grey level).
 
-    torch's kernel for pixels with their channels side by side is 1.7 times as fast as the other, with the same result.
-    It goes by the strides, also by that of a batch of one, so the batch dimension must come before the permutation.
+    torch's channels-last kernel is 1.7 times as fast as the other, with the same result. torch selects it by the
+    strides, including that of the batch of one, so the batch dimension must be added before the permutation.
     """
     if image.shape[-2:] == (height, width):
         return image
@@ -37,15 +37,15 @@ def resize(image: Tensor, height: int, width: int, interpolation: Interpolation 
 
 @dataclass(frozen=True)
 class Framing:
-    """How an image of any size is brought to the size that a model takes: timm's evaluation transform.
+    """Resizes and crops an image of any size to a model's input size, as timm's evaluation transform does.
 
     Attributes:
-        size: Height and width of the outcome, in pixels.
-        crop_pct: Share of the resized image's side that the centre crop keeps.
-        crop_mode: ``center`` keeps the aspect ratio and cuts what is too long; ``squash`` gives the aspect ratio up and
-            cuts nothing; ``border`` keeps it and fills what is missing.
+        size: Height and width of the result, in pixels.
+        crop_pct: Fraction of the resized image's side that the centre crop keeps.
+        crop_mode: ``center`` keeps the aspect ratio and crops the longer side; ``squash`` distorts the image and crops
+            nothing; ``border`` keeps the aspect ratio and pads the shorter side.
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``; the last two with antialiasing.
-        fill: Grey levels of the border, one a channel.
+        fill: Pixel values of the border, one per channel.
     """
 
     size: tuple[int, int]
@@ -57,7 +57,7 @@ class Framing:
     def __call__(self, image: Tensor) -> Tensor:
         """Return ``uint8 [3, *size]`` for ``uint8 [3, h, w]``.
 
-        Floating-point images are a user's own, ready for the network, and pass through untouched.
+        Floating-point images come from a user's own data set, ready for the network, and pass through unchanged.
         """
         if image.is_floating_point():
             return image
@@ -85,7 +85,7 @@ class Framing:
 def central_strip(image: Tensor) -> Tensor:
     """Return the middle of ``[3, h, w]``, at most `LONGEST_STRIP` times as long as wide.
 
-    A centre crop throws the rest away, but only after it has been enlarged: 1 x 20,000 pixels would take gigabytes.
+    The centre crop would discard the rest anyway, but only after enlarging it: 1 x 20,000 pixels would take gigabytes.
     """
     height, width = image.shape[-2:]
     most = LONGEST_STRIP * min(height, width)
@@ -93,12 +93,12 @@ def central_strip(image: Tensor) -> Tensor:
 
 
 def center_crop_or_pad(image: Tensor, size: tuple[int, int], fill: tuple[int, ...] = (0, 0, 0)) -> Tensor:
-    """Return the centre of ``uint8 [3, h, w]``, ``[3, *size]``, with a border where the image is too small.
+    """Return the centre of ``uint8 [3, h, w]``, ``[3, *size]``, padded where the image is too small.
 
     Args:
         image: The image.
         size: Height and width, in pixels.
-        fill: Grey levels of the border, one a channel.
+        fill: Pixel values of the border, one per channel.
     """
     missing = [max(0, wanted - there) for wanted, there in zip(size, image.shape[-2:], strict=True)]
     if any(missing):
@@ -107,6 +107,6 @@ def center_crop_or_pad(image: Tensor, size: tuple[int, int], fill: tuple[int, ..
         top, left = (more // 2 for more in missing)
         canvas[:, top : top + image.shape[-2], left : left + image.shape[-1]] = image
         image = canvas
-    # Python rounds halves to even, and so do torchvision's and timm's corners
+    # Python rounds halves to even, as torchvision and timm do for corners
     top, left = (round((there - wanted) / 2) for there, wanted in zip(image.shape[-2:], size, strict=True))
     return image[:, top : top + size[0], left : left + size[1]]

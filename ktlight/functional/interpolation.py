@@ -13,12 +13,12 @@ def interpolate_(slow: Sequence[Tensor], fast: Sequence[Tensor], tau: float) -> 
     Roth et al., "Fantastic Gains and Where to Find Them" (ICLR 2024, arXiv 2310.17653), equation 4.
 
     Args:
-        slow: Tensors to change; floating point, best float32, as a step of ``1 - tau`` is lost in half precision.
-        fast: Tensors of the same number, shapes and dtypes, left as they are.
-        tau: From 0 (the slow weights become the fast ones, exactly) to 1 (they stay, exactly).
+        slow: Floating-point tensors to update, ideally float32: half precision loses a step of ``1 - tau``.
+        fast: Tensors of the same number, shapes and dtypes, left unchanged.
+        tau: From 0 (slow becomes exactly fast) to 1 (slow is unchanged, exactly).
 
     Raises:
-        ValueError: The two lists differ in length.
+        ValueError: If the two lists differ in length.
     """
     if len(slow) != len(fast):
         raise ValueError(f"{len(slow)} slow tensors cannot follow {len(fast)} fast ones.")

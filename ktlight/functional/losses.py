@@ -1,7 +1,7 @@
 """Losses that pull a student's logits towards target logits.
 
-Every loss takes half-precision logits too and computes in float32. Nothing is detached here: which side is constant is
-the caller's decision (bidirectional methods differ on it). Target logits must be finite.
+Every loss also accepts half-precision logits, and computes in float32. Nothing is detached here: the caller decides
+which side is constant (bidirectional methods differ on it). Target logits must be finite.
 """
 
 from torch import Tensor
@@ -15,13 +15,13 @@ def kl_divergence_per_sample(student_logits_BC: Tensor, target_logits_BC: Tensor
     Args:
         student_logits_BC: Logits of the network that learns, ``[B, C]``.
         target_logits_BC: Logits that it learns from, ``[B, C]``.
-        temperature: ``T > 0``; the factor ``T^2`` keeps the size of the gradient (Hinton, Vinyals and Dean, 2015).
+        temperature: ``T > 0``; the factor ``T^2`` preserves the gradient scale (Hinton, Vinyals and Dean, 2015).
 
     Returns:
         The divergences ``[B]``, in float32 or wider.
     """
     student_log_BC, target_log_BC = _log_probabilities(student_logits_BC, target_logits_BC, temperature)
-    # The product form with log targets: where a target probability underflows to 0, value and gradients stay finite.
+    # Written with log targets so that value and gradients stay finite where a target probability underflows to 0.
     return temperature**2 * (target_log_BC.exp() * (target_log_BC - student_log_BC)).sum(-1)
 
 
@@ -58,12 +58,12 @@ def soft_cross_entropy_per_sample(
 
 
 def largest_classes(student_logits_BC: Tensor, target_logits_BC: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
-    """Return the logits of both sides for the target's largest classes only: a loss then rescales both over these.
+    """Return both sides' logits for the target's largest classes only; a loss then renormalises both over these.
 
     Args:
         student_logits_BC: Logits of the network that learns, ``[B, C]``.
         target_logits_BC: Logits that it learns from, ``[B, C]``.
-        count: K, how many classes stay of each sample; None or more than C: all, untouched.
+        count: K, the number of classes kept per sample; None, or C or more, keeps all.
 
     Returns:
         Student and target logits ``[B, min(K, C)]``.
@@ -77,17 +77,17 @@ def largest_classes(student_logits_BC: Tensor, target_logits_BC: Tensor, count: 
 def masked_mean(values_B: Tensor, source_B: Tensor) -> Tensor:
     """Return the sum over the samples that a source teaches, divided by the whole batch; a scalar.
 
-    Dividing by the whole batch keeps the pull of a sample independent of how many others are left out, and of how the
-    batch is dealt to processes or micro-batches.
+    Dividing by the whole batch makes the weight of a sample independent of how many others are left out, and of how
+    the batch is split over processes or micro-batches.
 
     Args:
-        values_B: A loss per sample, ``[B]``.
-        source_B: Which source teaches each sample, ``int64 [B]``; negative where a sample is left out of the loss.
+        values_B: The loss of each sample, ``[B]``.
+        source_B: The source that teaches each sample, ``int64 [B]``; negative if the sample is left out of the loss.
 
     Returns:
-        0, with a gradient of 0, when all are left out.
+        The masked mean; 0, with zero gradient, if all samples are left out.
     """
-    # `where` and not a product: a value that overflowed on a sample left out must not turn the mean into NaN.
+    # `where`, not a product: an overflow on a sample that is left out must not turn the mean into NaN.
     return values_B.where(source_B >= 0, 0.0).mean()
 
 

@@ -1,4 +1,4 @@
-"""Soft routing: a target mixed from all sources instead of taken from one."""
+"""Soft routing: a target mixed from all sources rather than taken from one."""
 
 from torch import Tensor
 
@@ -7,11 +7,11 @@ from ktlight.functional.precision import full_precision
 
 
 def soft_weights(logits_MBC: Tensor, temperature: float, labels_B: Tensor | None = None) -> Tensor:
-    """Return how much each source counts for each sample, ``softmax_m(log p_m / temperature)``, as logarithms.
+    """Return the log-weight of each source for each sample: the log of ``softmax_m(log p_m / temperature)``.
 
-    With labels and a temperature of 1 these are the posterior probabilities that the source m, if all were equally
-    likely before, has drawn the label: ``p_m[y] / sum_k p_k[y]``. Towards 0 the most confident source takes all,
-    towards infinity all count alike.
+    With labels and a temperature of 1, the weights are the posterior probabilities, under a uniform prior, that source
+    m drew the label: ``p_m[y] / sum_k p_k[y]``. As the temperature goes to 0 the most confident source takes all the
+    weight; as it goes to infinity all sources weigh the same.
 
     Args:
         logits_MBC: Logits of the sources, ``[M, B, C]``.
@@ -23,7 +23,7 @@ def soft_weights(logits_MBC: Tensor, temperature: float, labels_B: Tensor | None
         The log-weights ``[M, B]``, in float32 or wider; their exponentials sum to 1 over the sources.
     """
     confidence_MB = log_confidence(logits_MBC, labels_B)
-    # Less the maximum first, so that at a tiny temperature the best stays at 0 and only the others go to -inf.
+    # Subtract the maximum first: at a tiny temperature the best stays at 0 and only the others go to -inf.
     return ((confidence_MB - confidence_MB.amax(0)) / temperature).log_softmax(0)
 
 
@@ -32,7 +32,7 @@ def mixed_target(logits_MBC: Tensor, log_weights_MB: Tensor) -> Tensor:
 
     Args:
         logits_MBC: Logits of the sources, finite, ``[M, B, C]``.
-        log_weights_MB: Log-weights that sum to 1 as exponentials, ``[M, B]``; -inf leaves a source out.
+        log_weights_MB: Log-weights whose exponentials sum to 1, ``[M, B]``; -inf leaves a source out.
 
     Returns:
         The log-probabilities, finite, in float32 or wider.

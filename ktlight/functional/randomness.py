@@ -1,8 +1,8 @@
-"""Random numbers that are a function of where they are used, not of when: counter-based, without a state.
+"""Counter-based, stateless random numbers: a function of where they are used, not of when.
 
-The bits are the finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA
-2014), applied once per coordinate. Unlike NumPy's generators, one call serves a whole batch of rows, each with a stream
-of its own, and the bits are the same for every version of NumPy.
+The bits come from the SplitMix64 finaliser (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
+OOPSLA 2014), applied once per coordinate. Unlike with NumPy's generators, one call serves a whole batch of rows, each
+with its own stream, and the bits are the same in every version of NumPy.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def uncompiled(function: Function) -> Function:
-    """Return a function that the compiler leaves alone: it cannot trace the unsigned integers of NumPy."""
+    """Exclude a function from compilation: the compiler cannot trace NumPy's unsigned integers."""
     return torch.compiler.disable(function)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -35,7 +35,7 @@ def random_bits(*coordinates: int | IntArray) -> npt.NDArray[np.uint64]:
 
     Args:
         coordinates: Integers or integer arrays that broadcast against each other, for example
-            ``(VIEW_STREAM, seed, view, rows[:, None], np.arange(3))`` for three numbers a row.
+            ``(VIEW_STREAM, seed, view, rows[:, None], np.arange(3))`` for three numbers per row.
 
     Returns:
         ``uint64`` with the broadcast shape, at least one-dimensional.

@@ -1,4 +1,4 @@
-"""The loss that compares how two networks relate the samples of a batch to each other."""
+"""Relational distillation: compares how two networks relate the samples of a batch to each other."""
 
 from collections.abc import Sequence
 
@@ -10,25 +10,25 @@ from ktlight.functional.losses import kl_divergence_per_sample
 from ktlight.functional.precision import full_precision
 from ktlight.functional.routing import select_target
 
-HIDDEN = -1e30  # of a comparison that is not made: finite, so that it cancels out, and without any probability
+HIDDEN = -1e30  # masks a pair: its probability is 0, and being finite it cancels out of the divergence
 
 
 def relation_divergence_per_sample(
     student_BD: Tensor, features_MBD: Sequence[Tensor], source_B: Tensor, temperature: float = 1.0
 ) -> Tensor:
-    """Return how differently each sample's source and the student relate it to the other samples, in nats.
+    """Return the divergence between how each sample's source and the student relate it to other samples, in nats.
 
     ``T^2 KL(softmax_j(cos(t_i, t_j) / T) || softmax_j(cos(s_i, s_j) / T))`` over the other samples j of the batch, with
     the student's features s and the features t of the source that teaches sample i: the contrastive distillation (CD)
-    that Roth et al. compare (ICLR 2024, arXiv 2310.17653). Features are only ever compared with those of the same
-    network, so that their numbers and axes need not match. A sample is not compared with itself: that similarity is 1
-    in every network, and would only dilute the others. Nor is one compared with samples that are left out.
+    that Roth et al. compare (ICLR 2024, arXiv 2310.17653). Features are compared only within a network, so dimensions
+    and axes need not match between networks. A sample is not compared with itself, since that similarity is 1 in every
+    network and would only dilute the others, nor with samples that are left out.
 
     Args:
         student_BD: Features of the network that learns, ``[B, D]``.
         features_MBD: Features of each candidate source, ``[B, D_m]``.
-        source_B: Which candidate teaches each sample, ``int64 [B]``; negative where a sample is left out: its own value
-            is to be ignored, and the other values do not depend on it.
+        source_B: Which candidate teaches each sample, ``int64 [B]``; negative if the sample is left out: ignore its
+            value; the other values do not depend on it.
         temperature: ``T > 0``.
 
     Returns:

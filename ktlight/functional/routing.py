@@ -1,8 +1,8 @@
-"""Rules that say which source teaches each sample.
+"""Rules that choose which source teaches each sample.
 
-Sources are stacked with the frozen initial student first: 0 is the initial student, teachers follow, and -1 leaves a
-sample out of the loss. Unless said otherwise, rules are those of Roth et al., "Fantastic Gains and Where to Find Them"
-(ICLR 2024, arXiv 2310.17653), section 4, and of its public code.
+Source 0 is the frozen initial student, teachers follow, and -1 leaves a sample out of the loss. Unless noted
+otherwise, the rules are those of Roth et al., "Fantastic Gains and Where to Find Them" (ICLR 2024, arXiv 2310.17653),
+section 4, and of its public code.
 """
 
 import torch
@@ -36,7 +36,7 @@ def most_confident(logits_MBC: Tensor, labels_B: Tensor | None = None) -> Tensor
 
 
 def flip_sources(student_pred_B: Tensor, teacher_pred_B: Tensor, labels_B: Tensor, neutral: int) -> Tensor:
-    """Return the source that the flip of each sample calls for: the heuristic partitioning of the paper's code.
+    """Return the source of each sample by its prediction flip: the heuristic partitioning of the paper's code.
 
     Args:
         student_pred_B: Classes that the *current* student predicts, ``int64 [B]``.
@@ -54,7 +54,7 @@ def flip_sources(student_pred_B: Tensor, teacher_pred_B: Tensor, labels_B: Tenso
 
 
 def leave_out_negative(student_pred_B: Tensor, teacher_pred_B: Tensor, labels_B: Tensor) -> Tensor:
-    """Return the teacher everywhere, but leave out negative flips: the XE-KL+MCL setting of the paper's code.
+    """Return the teacher for every sample except negative flips, which are left out (XE-KL+MCL in the paper's code).
 
     Args:
         student_pred_B: Classes that the student predicts, ``int64 [B]``.
@@ -85,14 +85,14 @@ def select_target(logits_MBC: Tensor, source_B: Tensor) -> Tensor:
 
 @uncompiled
 def random_sources(indices_B: Tensor, view: int, seed: int, share: float, teachers: int) -> Tensor:
-    """Return a teacher for a random share of the samples, each teacher equally likely, else the initial student.
+    """Return a teacher, uniformly at random, for a random share of the samples, and the initial student for the rest.
 
-    A function of (seed, view, index) alone: whatever the batch, the process and the time, a sample gets the same source
-    in the same view. What a smaller share gives to a teacher, a larger share gives to the same teacher.
+    A function of (seed, view, index) alone: a sample gets the same source in the same view, whatever the batch, process
+    or time. Samples that a smaller share gives to a teacher go to the same teacher under a larger share.
 
     Args:
         indices_B: Row numbers of the samples, ``int64 [B]``, on the CPU.
-        view: Number of the view that they show.
+        view: Number of the augmented view.
         seed: Seed of the run.
         share: Probability of a teacher, from 0 (never) to 1 (always).
         teachers: Number of teachers, at least 1.
@@ -106,17 +106,17 @@ def random_sources(indices_B: Tensor, view: int, seed: int, share: float, teache
 
 
 def class_errors(logits_NC: Tensor, labels_N: Tensor) -> Tensor:
-    """Return the probability with which a source denies the label, averaged over the samples of each class.
+    """Return one minus the mean probability that a source gives the label, for each class.
 
-    That is one minus the mean of ``softmax(z)[y]``. It is computed from the log-odds, so sources that have memorised
-    their training images, with probabilities that round to 1, can still be told apart.
+    It is computed from the log-odds, so that sources which have memorised their training images, with probabilities
+    that round to 1, can still be compared.
 
     Args:
         logits_NC: Logits of the source, ``[N, C]``.
         labels_N: True classes, ``int64 [N]``.
 
     Returns:
-        The mean errors ``float64 [C]``; 0 where a class has no sample.
+        The mean errors ``float64 [C]``; 0 for classes without samples.
     """
     error_N = (-log_odds(logits_NC[None], labels_N)[0]).double().sigmoid()
     sum_C = error_N.new_zeros(logits_NC.shape[1]).index_add(0, labels_N, error_N)

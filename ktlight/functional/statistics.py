@@ -1,4 +1,4 @@
-"""How sure a difference on the same test samples is, and in which classes flips lie."""
+"""Significance of a difference on the same test samples, and the distribution of flips over classes."""
 
 from math import sqrt
 from statistics import NormalDist
@@ -10,10 +10,10 @@ from torch import Tensor
 def paired_interval(gained: int, lost: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the confidence interval of a transfer delta, in percentage points.
 
-    The adjusted Wald interval for a difference of paired proportions: one is added to both kinds of discordant pairs,
+    The adjusted Wald interval for a difference of paired proportions: adds one to both kinds of discordant pairs and
     two to the total (Bonett and Price, "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions
-    Based on Paired Data", Journal of Educational and Behavioral Statistics 37(4), 2012). Unlike an interval of two
-    independent accuracies it uses that both models saw the same samples.
+    Based on Paired Data", Journal of Educational and Behavioral Statistics 37(4), 2012). Unlike an interval for two
+    independent accuracies, it uses the fact that both models saw the same samples.
 
     Args:
         gained: Samples wrong before and right after.
@@ -67,7 +67,7 @@ def class_counts(flips_B: Tensor, labels_B: Tensor, num_classes: int) -> Tensor:
 
 
 def class_entropy(counts_C: Tensor) -> Tensor:
-    """Return the entropy of the distribution of flips over classes, a float64 scalar in nats; 0 without any flip."""
+    """Return the entropy of the distribution of flips over classes, a float64 scalar in nats; 0 if there are none."""
     share_C = counts_C.to(torch.float64) / counts_C.sum().clamp_min(1)
     entropy: Tensor = torch.special.entr(share_C).sum()
     return entropy
@@ -83,11 +83,11 @@ def top_classes(counts_C: Tensor, percent: int) -> Tensor:
         percent: p, a whole number from 1 to 100.
 
     Returns:
-        The mask of these classes, ``bool [C]``. Classes of equal count are taken in their order; none without any flip.
+        The mask of these classes, ``bool [C]``. Ties go to the lower class index; without flips no class is selected.
     """
     order_C = counts_C.argsort(descending=True, stable=True)
     sorted_C = counts_C[order_C]
     before_C = sorted_C.cumsum(0) - sorted_C
-    # A class belongs while those before it hold too little; in integers, so that no rounding adds or drops one.
+    # A class belongs if those before it hold too little; in integers, so that rounding cannot add or drop one.
     needed_C = 100 * before_C < percent * counts_C.sum()
     return torch.zeros_like(needed_C).scatter(0, order_C, needed_C)

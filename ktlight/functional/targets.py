@@ -1,9 +1,9 @@
-"""The four target rules of KDCL: what several networks together teach each of them.
+"""The four target rules of KDCL, which combine several networks into one target, and the teacher choice of Bi-KD.
 
 Guo et al., "Online Knowledge Distillation via Collaborative Learning" (CVPR 2020). Logits of the N networks are stacked
-as ``[N, B, C]``; every rule returns a constant (no gradient flows through it) ``[B, C]`` whose softmax is the target
-distribution. Sums over networks are written as products and sums, not as matrix products, because those would run in
-half precision under autocast and in TF32 where it is switched on.
+as ``[N, B, C]``; every target rule returns a constant ``[B, C]`` (no gradient flows through it) whose softmax is the
+target distribution. Sums over networks are written element-wise, not as matrix products, which would run in half
+precision under autocast and in TF32 where that is enabled.
 """
 
 import torch
@@ -48,15 +48,15 @@ def linear_target(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
 def linear_weights(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
     """Solve ``min_w mean_b CE(sum_n w_n z_nb, y_b)`` with ``w >= 0`` and ``sum w = 1``, a convex problem.
 
-    Interior-point Newton steps under a shrinking logarithmic barrier, always the same number of them, so that nothing
-    waits for the device. Networks that the objective cannot tell apart share their weight equally.
+    Takes interior-point Newton steps under a shrinking logarithmic barrier, a fixed number of them to avoid
+    synchronising with the device. Networks that the objective does not distinguish share their weight equally.
 
     Args:
         logits_NBC: Logits of the networks, ``[N, B, C]``.
         labels_B: True classes, ``int64 [B]``.
 
     Returns:
-        The weights ``[N]``, all positive (one that is best left out ends near 0), in float32 or wider.
+        The weights ``[N]``, all positive (near 0 for a network that is best left out), in float32 or wider.
     """
     margins_NBC = _relative_to_label(logits_NBC, labels_B)
     weights_N = margins_NBC.new_full((len(margins_NBC),), 1 / len(margins_NBC))
@@ -83,8 +83,8 @@ def minlogit_target(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
 def residual_correlation(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
     """Return ``C_ij``, the mean over samples of the inner product of the residuals of networks i and j.
 
-    A residual is the softmax of a network minus the one-hot label. Batches of a held-out split combine by their mean
-    weighted with the batch sizes.
+    A residual is a network's softmax minus the one-hot label. To combine the batches of a held-out split, average their
+    matrices weighted by batch size.
 
     Args:
         logits_NBC: Logits of the networks, ``[N, B, C]``.
@@ -103,8 +103,8 @@ def residual_correlation(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
 def general_weights(correlation_NN: Tensor) -> Tensor:
     """Return ``C^-1 1 / (1' C^-1 1)``, the weights of the ensemble with the smallest squared residual.
 
-    A ridge near the rounding error keeps them defined for a singular ``C``: equal networks then share their weight, and
-    a network without error gets it all.
+    A ridge near the rounding error keeps them defined for a singular ``C``: identical networks then share their weight,
+    and a network without error gets all of it.
 
     Args:
         correlation_NN: The residual correlation of the networks, ``[N, N]``.
@@ -123,8 +123,8 @@ def general_weights(correlation_NN: Tensor) -> Tensor:
 def general_target(logits_NBC: Tensor, weights_N: Tensor) -> Tensor:
     """Return the weighted mean of the networks' *probabilities*, clipped at 0 and rescaled to sum to 1.
 
-    Public sources disagree on whether logits or probabilities are averaged; the weights minimise the squared residual
-    of probabilities, so these are.
+    Public sources disagree on whether to average logits or probabilities; the weights minimise the squared residual of
+    probabilities, so probabilities are averaged here.
 
     Args:
         logits_NBC: Logits of the networks, ``[N, B, C]``.
@@ -169,14 +169,14 @@ def _newton_step(weights_N: Tensor, margins_NBC: Tensor, barrier: float) -> Tens
     centred_NBC = margins_NBC - mean_NB[..., None]
     hessian_NN = (probability_BC * centred_NBC[:, None] * centred_NBC).sum(-1).mean(-1)
 
-    # In relative steps x = dw / w the system stays well conditioned when a weight vanishes; w'x = 0 keeps the sum.
+    # In relative steps x = dw / w the system stays well conditioned as a weight vanishes; w'x = 0 preserves the sum.
     system_NN = weights_N[:, None] * hessian_NN * weights_N + barrier * _identity_like(hessian_NN)
     descent_N = barrier - weights_N * mean_NB.mean(-1)
     solution_N2: Tensor = torch.linalg.solve_ex(system_NN, torch.stack((descent_N, weights_N), -1)).result
     free_N, constraint_N = solution_N2.unbind(-1)
     relative_N = free_N - (weights_N * free_N).sum() / (weights_N * constraint_N).sum() * constraint_N
 
-    # Newton alone overshoots where the objective is nearly piecewise linear, so the best of several lengths is taken.
+    # A full Newton step overshoots where the objective is nearly piecewise linear: take the best of several lengths.
     longest = (0.95 / (-relative_N).amax().clamp_min(1e-6)).clamp_max(1.0)
     lengths_K = longest * 0.5 ** torch.arange(_STEP_SIZES, device=weights_N.device)
     candidates_KN = weights_N * (1 + lengths_K[:, None] * relative_N)

@@ -1,1 +1,1 @@
-"""Metrics as torchmetrics classes: synchronised over processes, fed with predictions and labels."""
+"""torchmetrics classes, synchronised over processes."""

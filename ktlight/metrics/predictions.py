@@ -1,4 +1,4 @@
-"""Predictions of several models on the same samples, gathered over all processes."""
+"""Predictions of several models on the same samples, gathered from all processes."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,9 @@ from ktlight.functional.confidence import log_odds
 
 
 class Predictions(Metric):
-    """Collects what each of K models says of each sample; computes it in the order of the sample indices.
+    """Collects the predictions of K models and returns them ordered by sample index.
 
-    A sample that two processes saw counts once.
+    A sample seen by two processes counts once.
     """
 
     full_state_update = False
@@ -39,8 +39,8 @@ class Predictions(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Return ``index``, ``label`` and ``mean`` ``[n]``, ``prediction`` and ``confidence`` ``[K, n]``.
 
-        ``mean`` is the class with the largest probability on average over the models. Confidences are the log-odds of
-        the predicted class: probabilities near 1 would round to false ties.
+        ``mean`` is the class with the largest mean probability over the models. Confidences are log-odds of the
+        predicted class: probabilities near 1 would round to false ties.
         """
         index, label, prediction, confidence, mean = (
             torch.cat(state) if isinstance(state, list) else state
