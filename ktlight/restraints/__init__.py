@@ -1,1 +1,1 @@
-"""What restrains the weights of the student while it learns."""
+"""Restraints on the student's weights during training."""

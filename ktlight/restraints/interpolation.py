@@ -14,14 +14,14 @@ from ktlight.limits import Count, Share
 class WeightInterpolation(Callback):
     """Keeps slow weights: every N training samples ``slow = tau * slow + (1 - tau) * fast`` (arXiv 2310.17653, sec. 4).
 
-    The slow weights start as the initial ones; they are what is evaluated and what the module holds when training
-    ends. Training goes on from the fast weights, which are never reset: with the paper's tau of 0.9999 a reset would
-    hold the network still. BatchNorm statistics are those of the fast network unless ``average_buffers``. Slow weights
-    are float32 whatever the network's precision: in bfloat16 a step of ``1 - tau`` would be rounded away.
+    The slow weights start as the initial ones; they are evaluated, and are in the module when training ends. Training
+    continues from the fast weights, which are never reset: with the paper's tau of 0.9999 a reset would freeze the
+    network. BatchNorm statistics are those of the fast network unless ``average_buffers``. Slow weights are float32
+    whatever the network's precision: in bfloat16 a step of ``1 - tau`` would be rounded away.
 
     Args:
-        tau: Share of the slow weights that stays at each interpolation, from 0 (no restraint) to 1.
-        samples: N, over all processes; whole optimiser steps (not micro-batches), at least one.
+        tau: Fraction of the slow weights kept at each interpolation, from 0 (no restraint) to 1.
+        samples: N, over all processes; rounded to whole optimiser steps (not micro-batches), at least one.
         average_buffers: Interpolate floating-point buffers too, as the paper's public code does.
         batch: Samples that one optimiser step takes, over all processes.
     """
@@ -56,12 +56,12 @@ class WeightInterpolation(Callback):
         self.put(self.slow, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on training from the fast weights."""
+        """Continue training from the fast weights."""
         self.put(self.set_aside, pl_module)
         self.set_aside = []
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the slow weights in the module, also where a resumed run finds every epoch done already."""
+        """Leave the slow weights in the module, even if a resumed run has no epochs left."""
         self.put(self.slow, pl_module)
 
     @torch.no_grad()
@@ -71,17 +71,17 @@ class WeightInterpolation(Callback):
             mine.copy_(given)
 
     def fast(self, module: LightningModule) -> list[Tensor]:
-        """Return the tensors of the module that are interpolated, without gradients."""
+        """Return the module's tensors to interpolate, detached."""
         networks: Any = module.networks
         weights = [parameter.detach() for parameter in networks.parameters() if parameter.requires_grad]
         buffers = [buffer for buffer in networks.buffers() if buffer.is_floating_point()]
         return weights + buffers * self.average_buffers
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state to save in a checkpoint."""
         return {"slow": self.slow, "steps_seen": self.steps_seen}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the slow weights of a checkpoint."""
+        """Restore the slow weights from a checkpoint."""
         self.slow = state_dict["slow"]
         self.steps_seen = state_dict["steps_seen"]

@@ -1,1 +1,1 @@
-"""The sample router: which source teaches which sample."""
+"""The sample router and its rules: which source teaches which sample."""

@@ -1,6 +1,6 @@
-"""Routing rules beyond the paper: other measures of who knows more, soft instead of hard choices, and a control.
+"""Routing rules that compare the sources' confidence.
 
-All choose among any number of sources; ties go to the lowest index, hence to the initial student.
+All accept any number of sources; ties go to the lowest index, hence to the initial student.
 """
 
 import torch
@@ -15,14 +15,14 @@ from ktlight.types import Batch
 
 
 class Margin(RoutingRule):
-    """The source in which the class leads its strongest rival by most teaches.
+    """The source with the largest margin of the class over the strongest other class teaches.
 
-    With labels, a source that predicts the true class always goes before one that does not. Comparing probabilities
-    does not promise that: a source that gives the label 0.3, and each other class less, is right, and yet behind one
-    that gives it 0.4 and another class 0.6.
+    With labels, a source that predicts the true class always beats one that does not. Comparing probabilities does not
+    guarantee that: a source that gives the label 0.3 and every other class less is right, yet loses to one that gives
+    the label 0.4 and another class 0.6.
 
     Args:
-        use_labels: Ask about the true class; otherwise about the class that each source itself predicts.
+        use_labels: Use the margin of the true class; otherwise of the class that each source itself predicts.
     """
 
     def __init__(self, use_labels: bool) -> None:
@@ -46,14 +46,14 @@ class Entropy(RoutingRule):
 
 
 class Calibrated(RoutingRule):
-    """The most confident source teaches, after each source's confidence has been calibrated on held-out images.
+    """The most confident source teaches, after temperature scaling of each source on held-out images.
 
-    Only the comparison sees the calibrated logits. The target stays what the source says: a calibrated target from the
-    initial student would move the student also on the samples that are there to keep it as it is.
+    Calibrated logits are used only for the comparison. The target keeps the source's own logits: a calibrated target
+    from the initial student would move the student on the very samples meant to keep it in place.
 
     Args:
         use_labels: Compare the probabilities of the true class; otherwise the highest probability of any class.
-            Calibration itself takes the labels of the held-out images.
+            Calibration itself always uses the labels of the held-out images.
     """
 
     prepared_on = "holdout"
@@ -73,7 +73,7 @@ class Calibrated(RoutingRule):
         """Return the argmax of calibrated confidence over the sources."""
         if self.temperature_M is None:
             raise _not_calibrated()
-        # The first batch moves the temperatures to its device, and nothing waits for that.
+        # The first batch moves the temperatures to its device, without blocking.
         self.temperature_M = self.temperature_M.to(logits_MBC, non_blocking=True)
         calibrated_MBC = logits_MBC / self.temperature_M[:, None, None]
         source_B = most_confident(calibrated_MBC, batch["label"] if self.use_labels else None)
@@ -81,11 +81,11 @@ class Calibrated(RoutingRule):
 
 
 class Classwise(RoutingRule):
-    """Each class has its expert among the sources: whoever gives its training images the highest mean probability.
+    """Each class is taught by its expert: the source with the highest mean label probability on its training images.
 
-    Mean probabilities instead of accuracies, since sources often are right on nearly all of their training images; and
-    compared as one minus the mean, which stays exact where they are nearly 1. Even so they then tell how well a source
-    has memorised a class more than how well it knows it. Classes without images stay with the initial student.
+    Mean probabilities rather than accuracies, since sources are often right on nearly all of their training images;
+    compared as one minus the mean, which stays precise near 1. On memorised images this still measures memorisation
+    more than knowledge. Classes without images are taught by the initial student.
     """
 
     prepared_on = "training"
@@ -95,14 +95,14 @@ class Classwise(RoutingRule):
 
     def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> None:
         """Find the expert of each class."""
-        # One after the other and on the CPU, where sums have an order: so sources that are alike tie to the last bit.
+        # One at a time on the CPU, where summation order is fixed, so that identical sources tie to the last bit.
         labels_N = labels_N.cpu()
         self.expert_C = torch.stack([class_errors(logits_NC.cpu(), labels_N) for logits_NC in logits_MNC]).argmin(0)
 
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return the expert of each sample's class."""
         assert self.expert_C is not None  # the task has prepared the rule
-        # The first batch moves the experts to its device, and nothing waits for that.
+        # The first batch moves the experts to its device, without blocking.
         self.expert_C = self.expert_C.to(logits_MBC.device, non_blocking=True)
         source_B = self.expert_C[batch["label"]]
         return Routing(source_B, select_target(logits_MBC, source_B))

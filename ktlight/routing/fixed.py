@@ -1,4 +1,4 @@
-"""Rules that look at no answer: one source for all samples, or a random one."""
+"""Rules that ignore the sources' outputs: one source for all samples, or a random one."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,7 @@ class Fixed(RoutingRule):
 
 
 class Random(RoutingRule):
-    """The control: a random share of the samples from the teachers, equally often, the rest from the initial student.
+    """A control: teachers, uniformly at random, teach a random share of the samples, the initial student the rest.
 
     Args:
         share: Probability that a teacher teaches a sample; 0 is self-distillation, 1 (one teacher) plain distillation.

@@ -1,4 +1,4 @@
-"""Rules that ask who is right: the teacher, the initial student, or the student as it is now."""
+"""Rules based on who is right: the teacher, the initial student or the current student."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,13 +13,13 @@ from ktlight.types import Batch
 
 
 class Flip(RoutingRule):
-    """Flip routing: by who is right, the current student or the teacher.
+    """Routes by whether the current student or the teacher is right.
 
-    Positive flips (teacher right, student wrong) come from the teacher, negative ones from the initial student.
+    The teacher teaches positive flips (teacher right, student wrong), the initial student negative ones.
 
     Args:
-        neutral: Who teaches the rest: ``student`` (the initial one), ``teacher``, or ``average``, the mean of the
-            logits of the teacher and the current student, a third candidate.
+        neutral: What teaches the rest: ``student`` (the initial one), ``teacher``, or ``average``, a third candidate:
+            the mean of the teacher's and the current student's logits.
     """
 
     needs_student = True
@@ -41,7 +41,7 @@ class Flip(RoutingRule):
 
 
 class NoNegativeFlips(RoutingRule):
-    """The teacher, except where it is wrong and the initial student right: those samples are left out (XE-KL+MCL)."""
+    """The teacher teaches, leaving out samples where it is wrong and the initial student right (XE-KL+MCL)."""
 
     def candidates(self, sources: Sequence[Source]) -> list[Source]:
         """Return the initial student and the teacher."""

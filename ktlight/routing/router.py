@@ -1,4 +1,4 @@
-"""The sample router as a Lightning callback: it writes into each batch who teaches what."""
+"""The sample router: a Lightning callback that writes each sample's source and target into the batch."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -19,20 +19,20 @@ KINDS = ("", "/positive_flips", "/negative_flips", "/neutral")
 
 
 class SampleRouter(Callback):
-    """Data partitioning: before each training step, asks the sources and writes ``source`` and ``target``.
+    """Data partitioning: queries the sources before each training step and writes ``source`` and ``target``.
 
-    Per epoch it logs the share of samples each source taught (``share/<source>``), and where the initial student and
-    a teacher are both asked, also the shares among the samples that only a teacher got right
-    (``share/<source>/positive_flips``), that only the initial student got right (``.../negative_flips``: no teacher
-    is right) and the rest (``.../neutral``). A source that no sample could have come from has no entry.
+    Logs, per epoch, the share of samples that each source taught (``share/<source>``). If both the initial student and
+    a teacher are candidates, also logs the shares among samples that only a teacher got right
+    (``share/<source>/positive_flips``), that only the initial student got right (``.../negative_flips``: no teacher is
+    right) and the rest (``.../neutral``). Sources that no sample could have come from are not logged.
 
     Args:
         sources: The candidates of the rule: the initial student's frozen copy first, then the teachers.
         rule: Chooses among them.
-        features: Whether to write the candidates' ``features`` too; all sources must be a `FeatureSource` then.
+        features: Whether to write the candidates' ``features`` too; every source must then be a `FeatureSource`.
 
     Raises:
-        UserError: Features are wanted of a rule that teaches with the mean of two models.
+        UserError: If features are requested from a rule that teaches with the mean of two models.
     """
 
     def __init__(self, sources: Sequence[LogitSource], rule: RoutingRule, features: bool = False) -> None:
@@ -48,7 +48,7 @@ class SampleRouter(Callback):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """How many features each candidate has; empty where none are wanted."""
+        """Number of features of each candidate; empty if features are not used."""
         sources = cast(list[FeatureSource], self.sources) if self.features else []
         return tuple(source.num_features for source in sources)
 
@@ -58,14 +58,14 @@ class SampleRouter(Callback):
             source.to(pl_module.device)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start counting: a row a source, then the average of flip_avg, then the samples left out."""
+        """Reset the counts: one row per source, one for the average of flip_avg, one for samples left out."""
         self.counts = torch.zeros(len(self.sources) + 2, len(KINDS), device=pl_module.device)
 
     @torch.no_grad()
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: RoutedBatch, batch_idx: int
     ) -> None:
-        """Route the batch: it comes without ``source`` and ``target``, and has them from here on."""
+        """Route the batch, adding ``source`` and ``target`` to it."""
         # This hook runs outside the trainer's precision context; without it the sources would run in float32.
         with trainer.precision_plugin.forward_context():
             logits_MBC = self.ask(batch).float()
@@ -74,7 +74,7 @@ class SampleRouter(Callback):
         self.counts[:, : counts.shape[1]] += counts
 
     def ask(self, batch: RoutedBatch) -> Tensor:
-        """Return the logits ``[M, B, C]`` of the sources; where features are wanted, write them into the batch."""
+        """Return the logits ``[M, B, C]`` of the sources; if features are used, write them into the batch."""
         if not self.features:
             return torch.stack([source.logits(batch) for source in self.sources])
         answers = [source.logits_and_features(batch) for source in cast(list[FeatureSource], self.sources)]
@@ -82,16 +82,16 @@ class SampleRouter(Callback):
         return torch.stack([logits_BC for logits_BC, _ in answers])
 
     def route(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the source and the target of each sample, and what the batch adds to the counts."""
+        """Return the source and target of each sample, and the batch's counts."""
         source_B, target_BC = self.rule(logits_MBC, batch, student_BC)
         return source_B, target_BC, self.count(logits_MBC, batch["label"], source_B)
 
     def count(self, logits_MBC: Tensor, labels_B: Tensor, source_B: Tensor) -> Tensor:
-        """Return how many samples each source taught, by kind where initial student and a teacher are asked."""
+        """Return the number of samples each source taught, by kind if the initial student and a teacher are queried."""
         kinds = [torch.ones_like(labels_B, dtype=torch.bool)]
         if len(self.sources) > 1:
             prediction_MB = logits_MBC.argmax(2)
-            # For several teachers: the first right one, if any is, stands for all of them.
+            # Several teachers count as right if any of them is.
             right_MB = prediction_MB[1:] == labels_B
             teacher_B = torch.where(right_MB.any(0), labels_B, prediction_MB[1])
             kinds += prediction_flips(prediction_MB[0], teacher_B, labels_B)
@@ -115,7 +115,7 @@ class SampleRouter(Callback):
 
 @torch.no_grad()
 def current_logits(module: LightningModule, batch: Batch) -> Tensor:
-    """Return the current student's logits ``[B, C]`` in evaluation mode, leaving its mode as it was."""
+    """Return the current student's logits ``[B, C]`` in evaluation mode, then restore its mode."""
     student: Any = module.networks[0]  # type: ignore[index]
     with evaluating(student):
         logits: Tensor = student(batch["image"])

@@ -1,7 +1,7 @@
 """Routing rules: callables from the logits of all sources to the source and the target of each sample.
 
-The arithmetic is in `ktlight.functional`; a rule says what it needs and puts it together. It holds no state but what it
-learns about the sources before training. Here are the rules of the paper; `ktlight.routing.beyond` has others.
+The arithmetic is in `ktlight.functional`; a rule declares what it needs and combines it. Its only state is what it
+learns about the sources before training.
 """
 
 from abc import ABC, abstractmethod
@@ -28,19 +28,19 @@ class Routing(NamedTuple):
 
 
 class RoutingRule(ABC):
-    """What the sample router asks of a rule; by default, one that compares all sources on the batch alone."""
+    """Interface of a routing rule; the defaults suit a rule that compares all sources on the batch alone."""
 
     needs_student: bool = False
-    """Whether the rule looks at the *current* student's logits, which costs one more forward pass."""
+    """Whether the rule needs the *current* student's logits, which costs one more forward pass."""
     prepared_on: Literal["holdout", "training"] | None = None
-    """Plain images that `prepare` wants the candidates' logits of, before training starts."""
+    """The plain images on which `prepare` needs the candidates' logits before training starts."""
     needs_full_logits: bool = False
     """Whether the choice depends on more than the label's logit, the largest ones and their probabilities."""
     has_features: bool = True
-    """Whether every target is what a candidate says, which then has features too."""
+    """Whether every target comes from a single candidate, and so has features to go with it."""
 
     def candidates(self, sources: Sequence[Source]) -> list[Source]:
-        """Return the sources the rule chooses from; the others need not be computed."""
+        """Return the sources that the rule chooses from; the others need not be computed."""
         return list(sources)
 
     def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> None:  # noqa: B027
@@ -48,7 +48,7 @@ class RoutingRule(ABC):
 
     @abstractmethod
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
-        """Route a batch, without waiting for the device.
+        """Route a batch, without synchronising with the device.
 
         Args:
             logits_MBC: Logits of the candidates.

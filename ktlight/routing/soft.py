@@ -15,9 +15,9 @@ class Soft(RoutingRule):
     The source counted as the teacher of a sample is the one with the largest weight.
 
     Args:
-        temperature: Of the weights ``softmax_m(log p_m / temperature)``: towards 0 the most confident source teaches
-            alone, towards infinity all alike.
-        use_labels: Weigh by the probability of the true class; otherwise by the highest probability of any class.
+        temperature: Of the weights ``softmax_m(log p_m / temperature)``: near 0 only the most confident source counts;
+            towards infinity all count equally.
+        use_labels: Weight by the probability of the true class; otherwise by the highest probability of any class.
     """
 
     def __init__(self, temperature: Positive, use_labels: bool) -> None:
