@@ -91,7 +91,7 @@ def test_unknown_experiment(command: Command) -> None:
         ("data.workers=-1", "a whole number, at least 0, or null"),
         ("trainer.max_epochs=0", "a whole number, at least 1"),
         ("trainer.max_epochs=-1", "a whole number, at least 1"),
-        ("trainer.max_epochs=null", "a whole number, at least 1"),
+        ("trainer.max_epochs=1.5", "a whole number, at least 1, or null"),
         ("trainer.gradient_clip_val=-1", "a number, above 0, or null"),
     ],
 )

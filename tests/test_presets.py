@@ -39,7 +39,7 @@ def test_the_table_of_settings(method: str, batch: int, accumulate: int) -> None
     assert config.method.name == method
     assert (config.data.load.repository, config.data.fraction) == ("ILSVRC/imagenet-1k", 0.1)
     assert (config.data.augment.kind, config.data.augment.flip) == ("resized_crop", True)
-    assert recipe_epochs(config.recipe.epochs, config.recipe.steps, steps_per_epoch=1) == 20
+    assert recipe_epochs(1, config.recipe.epochs, config.recipe.steps, config.recipe.max_steps) == 20
     assert config.trainer.max_epochs is None and config.trainer.channels_last
     routers = {"kl_dp": (True, None), "kl_dp_unsup": (False, None), "self_distill": (None, 0)}
     if method != "xe_kl_mcl":
