@@ -111,6 +111,14 @@ def test_folder_that_cannot_be_written(command: Command, tmp_path: Path) -> None
     assert_refused(refused, "cannot write in", "hydra.sweep.dir=FOLDER")
 
 
+def test_a_folder_with_other_things_is_left_as_it_is(command: Command, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "notes.txt").write_text("mine")
+    for more in ([], ["resume=true"]):
+        assert_refused(command("hydra.run.dir=.", *more), "holds .git, notes.txt", "hydra.run.dir=FOLDER")
+        assert (tmp_path / "notes.txt").read_text() == "mine" and not list(tmp_path.glob("previous-*"))
+
+
 # ---------------------------------------------------------------- parts that do not fit
 
 

@@ -26,7 +26,10 @@ def show_comparison() -> None:
     while _sweeps:
         folder = _sweeps.pop()
         finished = sorted(folder.glob("*/results.json"), key=lambda file: _job_number(file.parent))
-        runs = [json.loads(file.read_text()) | {"options": _options(file.parent)} for file in finished]
+        runs = [
+            json.loads(file.read_text()) | {"options": _options(file.parent), "folder": str(file.parent)}
+            for file in finished
+        ]
         transfers = [run for run in runs if run["task"] == "transfer"]
         if transfers:
             from ktlight.report.comparison import print_comparison, write_comparison

@@ -51,8 +51,9 @@ def print_comparison(runs: Sequence[Mapping[str, Any]], folder: Path) -> None:
         )  # fmt: skip
     console = console_for_tables()
     console.print(table)
-    success = sum(run["transfer_delta"] > 0 for run in runs)
-    console.print(f"success rate {100 * success / len(runs):.0f}% ({success} of {len(runs)} deltas above 0)")
+    if trained := [run for run in runs if run["epochs"]]:  # an ensemble is no success of a transfer
+        success = sum(run["transfer_delta"] > 0 for run in trained)
+        console.print(f"success rate {100 * success / len(trained):.0f}% ({success} of {len(trained)} deltas above 0)")
     console.print(f"folder       {short(folder)} (comparison.csv has every figure)")
 
 

@@ -47,9 +47,8 @@ def show(results: dict[str, Any], folder: Path) -> None:
         print_transfer_line(results, folder)
         return
     given = [option for option in HydraConfig.get().overrides.task if not option.startswith(("method=", "resume="))]
-    print_transfer(
-        results, folder, " ".join(["python run.py -m method=kl,xe_kl,kl_dp,kl_dp_unsup", *map(shlex.quote, given)])
-    )
+    others = ",".join(name for name in ("kl", "xe_kl", "kl_dp", "kl_dp_unsup") if name != results["method"])
+    print_transfer(results, folder, " ".join([f"python run.py -m method={others}", *map(shlex.quote, given)]))
 
 
 def transfer(

@@ -10,7 +10,8 @@ from ktlight.report.comparison import print_comparison, write_comparison
 def run(**changes: Any) -> dict[str, Any]:
     results = {
         "task": "transfer", "method": "kl_dp", "teacher": "vit_b", "student": "resnet50", "data": "digits", "seed": 3,
-        "options": "", "num_eval": 1437, "acc_before": 71.234, "acc_teacher": 82.345, "acc_ensemble": 83.456,
+        "options": "", "epochs": 6, "num_eval": 1437,
+        "acc_before": 71.234, "acc_teacher": 82.345, "acc_ensemble": 83.456,
         "acc_ensemble_mean": 84.567, "acc_after": 74.567, "transfer_delta": 3.333,
         "transfer_delta_ci95": [1.111, 5.555],
         "knowledge_gain": 6.666, "knowledge_loss": 3.334, "teacher_share": 64.283, "top20_classes": ["3", "8"],
@@ -32,6 +33,11 @@ def test_a_sweep_is_a_row_a_run_and_what_varies_a_column(capsys: pytest.CaptureF
     assert "within noise" in second and "within noise" not in first
     assert "vit_b" not in first
     assert any("50% (1 of 2" in line for line in lines) and any("sweep" in line for line in lines)
+
+
+def test_an_ensemble_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    print_comparison([run(), WORSE, run(method="ensemble", epochs=0)], Path("sweep"))
+    assert "50% (1 of 2 deltas above 0)" in capsys.readouterr().out
 
 
 def test_the_csv_has_every_figure(tmp_path: Path) -> None:
