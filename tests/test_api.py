@@ -56,7 +56,8 @@ def trained(data: Any, inputs: int, seed: int, steps: int = 30) -> Net:
     return net.eval()
 
 
-QUICK = ["trainer.max_epochs=2", "trainer.progress=false", "optim=sgd", "optim.lr=0.2", "trainer=cpu"]
+QUICK = ["trainer.max_epochs=2", "trainer.progress=false", "optim=sgd", "optim.decay=constant", "optim.lr=0.2"]
+QUICK += ["trainer=cpu"]
 
 
 @pytest.mark.parametrize("kind", ["floats", "pixels"])

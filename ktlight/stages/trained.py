@@ -81,7 +81,7 @@ def locate(model: ModelConfig, zoo: Zoo, data_identity: str) -> tuple[ModelConfi
 def check_small_enough(config: DictConfig, model: ModelConfig, dataset: ImageDataset, zoo: Zoo) -> None:
     """Raise `MissingWeights` unless the training set is one on which models are trained without being asked to."""
     options = config.data
-    images = round(len(dataset.train.labels) * options.fraction * (1 - options.holdout)) if dataset.train else 0
+    images = len(dataset.train.labels) * options.fraction * (1 - options.holdout) if dataset.train else 0
     if 0 < images <= options.pretrain.max_images:
         return
     others = zoo.of_architecture(model.architecture, dataset.identity)

@@ -16,7 +16,15 @@ from safetensors.torch import load_file
 from ktlight.data.digits import load_digits
 
 HOLDOUT = "data.holdout=0.2"
-HARMFUL = ["method=kl", "teacher=test_vit", "student=test_convnext", "optim.lr=0.5", "trainer.max_epochs=2", HOLDOUT]
+HARMFUL = [
+    "method=kl",
+    "teacher=test_vit",
+    "student=test_convnext",
+    "optim=sgd",
+    "optim.lr=0.5",
+    "trainer.max_epochs=2",
+    HOLDOUT,
+]
 
 
 @pytest.fixture(scope="module")

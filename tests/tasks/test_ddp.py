@@ -37,6 +37,7 @@ def test_two_processes_equal_one(
     options = [
         *METHODS[method],
         "optim=sgd",
+        "optim=sgd",
         "optim.lr=0.05",
         "trainer.max_epochs=2",
         "trainer.check_val_every_n_epoch=1",

@@ -60,7 +60,7 @@ def test_killed_in_the_middle_of_an_epoch(
 ) -> None:
     # 30 steps an epoch: there is a middle to be killed in
     options = [option.format(**zoo) for option in METHODS[method]]
-    options += [f"trainer.max_epochs={EPOCHS}", "data.batch_size=12", "optim.lr=0.5", EVERY_EPOCH]
+    options += [f"trainer.max_epochs={EPOCHS}", "data.batch_size=12", "optim=sgd", "optim.lr=0.5", EVERY_EPOCH]
     killed = start(*options, "hydra.run.dir=killed")
     undisturbed = command(*options, "hydra.run.dir=undisturbed")
     assert undisturbed.code == 0, undisturbed.err
@@ -80,7 +80,14 @@ def test_killed_in_the_middle_of_an_epoch(
     assert validated == [False, True, False, True]  # no figure of an earlier epoch stands in for a missing one
 
 
-QUICK = ["method=kl_mcl", "trainer.max_epochs=2", "trainer.check_val_every_n_epoch=1", "optim.lr=0.5", EVERY_EPOCH]
+QUICK = [
+    "method=kl_mcl",
+    "trainer.max_epochs=2",
+    "trainer.check_val_every_n_epoch=1",
+    "optim=sgd",
+    "optim.lr=0.5",
+    EVERY_EPOCH,
+]
 
 
 @pytest.fixture(scope="module")
