@@ -1,1 +1,1 @@
-"""Transfer methods: each is a LightningModule that says which loss terms a batch gives."""
+"""Transfer methods: LightningModules that define the loss terms of a batch."""

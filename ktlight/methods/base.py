@@ -1,4 +1,4 @@
-"""What every transfer method shares: networks that learn, a training step that sums the terms, and accuracy."""
+"""Base class of all transfer methods: networks that learn, a training step that sums the terms, and accuracy."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,35 +17,35 @@ from ktlight.methods.optimization import Optimization, configure
 from ktlight.models.classifier import Classifier
 from ktlight.types import AnyBatch, Batch
 
-CHECK_EVERY = 50  # steps between two looks at the loss: each look waits for the device
+CHECK_EVERY = 50  # steps between checks of the loss, each of which synchronises with the device
 
 
 class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
-    """A training scheme: the student is network 0, peers that learn with it follow.
+    """A training scheme: network 0 is the student, followed by peers that learn with it.
 
-    A method says in `terms` what the loss of a batch consists of. Frozen sources are not its business: the sample
-    router has already written who teaches what into the batch.
+    A method defines the loss terms of a batch in `terms`. It never sees the frozen sources: the sample router has
+    already written sources and targets into the batch.
 
     Args:
         networks: The student, then its peers if the method has any.
         optimization: Optimiser and learning rate of the student, and of the peers.
 
     Attributes:
-        learners: How many of the networks learn, counted from the student.
-        heads: What learns beside the networks and is of no use after the training, such as projections of features.
-        context: The training that the method is used in; known before Lightning sets the method up.
+        learners: Number of networks that learn, counted from the student.
+        heads: Modules that train with the networks and are discarded afterwards, such as feature projections.
+        context: The training that the method is used in; set before Lightning sets up the method.
     """
 
     context: TrainingContext
     first_bad_step: Tensor
     needs_holdout: bool = False
-    """Whether the method measures on training images that are kept apart."""
+    """Whether the method needs held-out training images."""
     routed: bool = False
     """Whether the method learns from the targets that a sample router writes."""
     needs_features: bool = False
-    """Whether the sample router is to write the sources' features too."""
+    """Whether the method needs the sources' features, written by the sample router."""
     top_classes: int | None = None
-    """Over how many of the target's largest classes the loss goes; None for all."""
+    """Number of the target's largest classes that the loss covers; None for all."""
     own_views: bool = False
     """Whether each network that learns sees an augmented view of its own."""
 
@@ -71,7 +71,7 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
 
     @abstractmethod
     def terms(self, logits_NBC: Sequence[Tensor], batch: AnyBatch) -> dict[str, Tensor]:
-        """Return the named loss terms of one batch; their sum is what is minimised.
+        """Return the named loss terms of one batch; their sum is minimised.
 
         Args:
             logits_NBC: Logits ``[B, C]`` of each network.
@@ -79,13 +79,13 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
         """
 
     def losses(self, batch: AnyBatch) -> dict[str, Tensor]:
-        """Return the loss terms of one batch, the forward passes of the networks included."""
+        """Return the loss terms of one batch, including the networks' forward passes."""
         plain: Batch = batch
         images = [batch["image"], *(plain.get("peer_images") or [batch["image"]] * (len(self.networks) - 1))]
         return self.terms([network(image) for network, image in zip(self.networks, images, strict=True)], batch)
 
     def on_train_start(self) -> None:
-        """Train, in whatever mode the networks came; parts with nothing to learn keep their BatchNorm statistics."""
+        """Put the networks in training mode; parts with nothing to learn keep their BatchNorm statistics."""
         self.train()
         for module in self.networks.modules():
             parameters = list(module.parameters())
@@ -96,7 +96,7 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
         """Return the summed loss of one batch and log its terms."""
         terms = self.losses(batch)
         loss = torch.stack(list(terms.values())).sum()
-        # Remembered on the device: asking for the value at every step would stall it.
+        # Kept on the device: reading the value at every step would stall it.
         self.first_bad_step = torch.where(
             (self.first_bad_step < 0) & ~torch.isfinite(loss.detach()), self.global_step, self.first_bad_step
         )
@@ -105,12 +105,12 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Look every now and then whether the loss is still a number."""
+        """Check every `CHECK_EVERY` steps that the loss is finite."""
         if (batch_idx + 1) % CHECK_EVERY == 0:
             self.check_finite()
 
     def on_train_epoch_end(self) -> None:
-        """Look before the epoch's checkpoint is written, so that the last checkpoint is always a good one."""
+        """Check before the epoch's checkpoint is written, so that the last checkpoint is always good."""
         self.check_finite()
         for name, parameter in self.named_parameters():
             if not torch.isfinite(parameter).all():
@@ -122,7 +122,7 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
             raise UserError(_diverged(f"the loss is not finite at optimiser step {step}"))
 
     def validation_step(self, batches: list[Batch], batch_idx: int) -> None:
-        """Count the correct predictions of every network, each of which sees the images in its own framing."""
+        """Count the correct predictions of every network, each on images in its own framing."""
         for network, batch, accuracy in zip(self.networks, batches, self._metrics(), strict=True):
             accuracy.update(network(batch["image"]), batch["label"])
 

@@ -1,4 +1,4 @@
-"""Bi-KD: per sample, the network that knows the label best teaches the others (Jain et al., TMLR 2025)."""
+"""Bi-KD: per sample, the network most confident in the label teaches the others (Jain et al., TMLR 2025)."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ class BidirectionalDistillation(TransferMethod[Batch]):
         name: Name of the method in results.
         weight: Of the distillation term.
         detach: Whether the teaching side is a constant for the gradient; the public code does not detach it.
-        own_views: Whether each network sees an augmented view of its own.
+        own_views: Whether each network sees its own augmented view.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class BidirectionalDistillation(TransferMethod[Batch]):
         self.own_views = own_views
 
     def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Return a label term for each network, and what it learns from the others."""
+        """Return a label term and a distillation term for each network."""
         stacked_NBC = torch.stack([logits_BC.float() for logits_BC in logits_NBC])
         teacher_B = bidirectional_teacher(stacked_NBC.detach(), batch["label"])
         target_BC = select_target(stacked_NBC.detach() if self.detach else stacked_NBC, teacher_B)

@@ -1,4 +1,4 @@
-"""What a method is told about the training it is used in."""
+"""What a method knows about the training it is used in."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ktlight.types import Batch
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """The training samples, and how they come.
+    """The training samples and how they are batched.
 
     Attributes:
         rows: Index of each training sample within its split, ``int64 [n]``.
@@ -17,9 +17,9 @@ class TrainingContext:
         seed: Of the run.
         batch_size: Per process.
         effective_batch: Samples behind one optimiser step, over all processes.
-        holdout: Gives the training images that are kept apart: a batch of the same rows for each network.
-        holdout_size: How many there are.
-        source_widths: Number of features of each source that the sample router asks, where it asks for them.
+        holdout: Yields the held-out training images: a batch of the same rows for each network.
+        holdout_size: Number of held-out images.
+        source_widths: Number of features of each source that the sample router queries, if features are used.
     """
 
     rows: IntArray

@@ -20,22 +20,22 @@ from ktlight.types import RoutedBatch
 
 logger = logging.getLogger(__name__)
 
-STUDENT = 0  # place of the student among heads and banks; the candidate sources follow
+STUDENT = 0  # index of the student among heads and banks; the candidate sources follow
 
 
 class CRD(FeatureMethod):
-    """The student's embedding of a sample is told from those of other classes in its source's bank, and vice versa.
+    """Contrasts the student's embedding with the source's bank, and the source's with the student's.
 
-    Linear heads, which learn too and are not part of the student, project the features of every network to unit vectors
-    of few dimensions. Sample i is contrasted with the memory bank of the source that teaches it, and that source's
-    embedding with the student's bank; both losses are added. Z of either direction is estimated on the first batch.
-    Samples that the router left out give no loss, but their rows of the banks are kept up to date like all others.
+    Linear heads, which are trained too but are not part of the student, project every network's features to
+    low-dimensional unit vectors. The student's embedding of sample i is contrasted with the memory bank of the source
+    that teaches it, and that source's embedding with the student's bank; both losses are added. Z of either direction
+    is estimated on the first batch. Samples that the router left out have no loss, but their bank rows are updated.
 
-    With several processes, every one keeps all banks and makes the same updates.
+    With several processes, each keeps all banks and makes the same updates.
 
     Args:
         networks: The student, then the teachers.
-        optimization: Optimiser and learning rate, of the heads too.
+        optimization: Optimiser and learning rate, also of the heads.
         name: Name of the method in results.
         beta: Weight of the contrastive term.
         alpha: Weight of the KL divergence.
@@ -43,10 +43,10 @@ class CRD(FeatureMethod):
         temperature: T of the KL divergence.
         double_softmax: Take the cross entropy of probabilities in place of logits, as the paper's public code does.
         dimensions: Of the embeddings.
-        negatives: How many samples of other classes a sample is told from, K; no more than there are.
+        negatives: K, the number of samples of other classes to contrast with, capped at those available.
         contrast_temperature: Similarities are divided by it.
-        momentum: Share of the old vector that a row of a bank keeps.
-        bank_gb: The most that all banks together may take of the device's memory, in GB.
+        momentum: Weight of the old vector when a bank row is updated.
+        bank_gb: Device memory limit of all banks together, in GB.
     """
 
     log_normalizers_2: Tensor
@@ -84,10 +84,10 @@ class CRD(FeatureMethod):
         self.pending: tuple[Tensor, Tensor] | None = None
 
     def setup(self, stage: str) -> None:
-        """Make heads and banks, now that the sources and the training samples are known.
+        """Create heads and banks, now that the sources and the training samples are known.
 
         Raises:
-            UserError: The banks take more memory than there is.
+            UserError: If the banks do not fit in memory.
         """
         told = self.context
         widths = [self.student_width, *told.source_widths]
@@ -97,15 +97,15 @@ class CRD(FeatureMethod):
             torch.manual_seed(told.seed)
             self.heads.extend(nn.Linear(width, self.dimensions) for width in widths)
         self.banks = MemoryBanks(len(widths), self.dimensions, told.rows, told.labels, self.negatives, told.seed)
-        # every process makes the same updates: DistributedDataParallel need not send the banks around at each step
+        # every process makes the same updates: DistributedDataParallel need not broadcast the banks at each step
         self._ddp_params_and_buffers_to_ignore = [f"banks.{name}" for name, _ in self.banks.named_buffers()]
 
     def on_fit_start(self) -> None:
-        """Look whether a checkpoint has brought the normalisers along."""
+        """Check whether the normalisers were restored from a checkpoint."""
         self.normalized = bool(self.log_normalizers_2.isfinite().all())
 
     def on_train_batch_start(self, batch: RoutedBatch, batch_idx: int) -> None:
-        """Draw what each sample is contrasted with: here and not in the losses, which may be compiled."""
+        """Draw the negatives here rather than in the losses, which may be compiled."""
         self.rows_BK = self.banks.candidates(batch["index"], batch["label"], self.current_epoch)
 
     def feature_losses(self, features_BD: Tensor, batch: RoutedBatch) -> Tensor:
@@ -128,9 +128,9 @@ class CRD(FeatureMethod):
         return losses_2B[0] + losses_2B[1]
 
     def scores(self, embeddings_MBE: Tensor, rows_BK: Tensor, source_B: Tensor) -> Tensor:
-        """Return similarities over the temperature, ``[2, B, 1 + K]``: of the student to its source's bank, and back.
+        """Return similarities over the temperature ``[2, B, 1 + K]``: student to source's bank, source to student's.
 
-        The whole bank is scored before columns are chosen: B x n numbers, instead of B x K rows of the bank.
+        The whole bank is scored before columns are selected: B x n numbers, instead of B x K rows of the bank.
         """
         memory_MNE = self.banks.memory_MNE
         with torch.autocast(memory_MNE.device.type, enabled=False):
@@ -141,14 +141,14 @@ class CRD(FeatureMethod):
         return scores_2BN.gather(2, rows_BK.expand(2, -1, -1)) / self.contrast_temperature
 
     def estimate_normalizers(self, scores_2BK: Tensor, bank_rows: int) -> None:
-        """Set Z of both directions from the first batch, that of all processes together."""
+        """Set Z of both directions from the first batch over all processes."""
         own_2 = torch.stack([log_normalizer(scores_BK, bank_rows) for scores_BK in scores_2BK])
         all_W2: Any = self.all_gather(own_2)
         self.log_normalizers_2 = all_W2.view(-1, 2).exp().mean(0).log()
         self.normalized = True
 
     def on_after_backward(self) -> None:
-        """Bring the banks up to date: not before, since the backward pass needs their rows as they were."""
+        """Update the banks: only now, since the backward pass needs their old rows."""
         assert self.pending is not None
         rows_B, embeddings_MBE = self.pending
         gathered: Any = self.all_gather((rows_B, embeddings_MBE.transpose(0, 1).contiguous()))
@@ -158,10 +158,10 @@ class CRD(FeatureMethod):
 
 
 def check_room(banks: int, rows: int, dimensions: int, batch: int, bank_gb: float, device: torch.device) -> None:
-    """Say how much memory the banks take, and the scores of a batch against all their rows with their gradients.
+    """Log the memory of the banks and of a batch's scores against all their rows, with gradients.
 
     Raises:
-        UserError: It is more than ``bank_gb``, or than the GPU has left.
+        UserError: If it exceeds ``bank_gb`` or the GPU's free memory.
     """
     needed = rows * (banks * dimensions + (banks + 2) * batch) * torch.float32.itemsize / 1e9
     takes = f"{banks} memory banks of {rows} x {dimensions} numbers and the scores of {batch} samples, {needed:.3g} GB"

@@ -1,4 +1,4 @@
-"""Distillation from routed targets: kl, hinton, xe_kl, and with a router kl_dp and its relatives."""
+"""Distillation from routed targets: kl, hinton, xe_kl and, with a router, kl_dp and its variants."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -24,7 +24,7 @@ SOFT_LOSSES = {"kl": kl_divergence_per_sample, "cross_entropy": soft_cross_entro
 class Distillation(TransferMethod[RoutedBatch]):
     """``mixing * soft(student, target) + (1 - mixing) * cross_entropy(student, label)`` (arXiv 2310.17653, eq. 1 ff.).
 
-    The target of each sample is what the router wrote. A sample the router left out (source -1) contributes nothing.
+    The router writes each sample's target. Samples that it leaves out (source -1) contribute nothing.
 
     Args:
         networks: The student alone.
@@ -33,9 +33,9 @@ class Distillation(TransferMethod[RoutedBatch]):
         soft_loss: ``kl``, or ``cross_entropy`` with soft targets (Hinton et al., 2015).
         mixing: Lambda, the weight of the soft term.
         temperature: T of the soft term, which is multiplied by T^2.
-        top_classes: Over how many of the target's largest classes the soft term goes, both sides rescaled to sum to 1
-            over them; None for all. The paper's public code takes 1000, with weight interpolation 100.
-        double_softmax: Take the label term's cross entropy of probabilities, not of logits, as the public code does.
+        top_classes: Number of the target's largest classes that the soft term covers, both sides renormalised over
+            them; None for all. The paper's public code uses 1000, and 100 with weight interpolation.
+        double_softmax: Compute the label term's cross entropy from probabilities, not logits, as the public code does.
     """
 
     routed = True
@@ -61,7 +61,7 @@ class Distillation(TransferMethod[RoutedBatch]):
         self.double_softmax = double_softmax
 
     def terms(self, logits_NBC: Sequence[Tensor], batch: RoutedBatch) -> dict[str, Tensor]:
-        """Return the soft term, and the label term where it has a weight."""
+        """Return the soft term, and the label term if its weight is not 0."""
         student_BC = logits_NBC[0]
         soft_B = self.soft_loss(*largest_classes(student_BC, batch["target"], self.top_classes), self.temperature)
         terms = {"soft": self.mixing * masked_mean(soft_B, batch["source"])}

@@ -1,4 +1,4 @@
-"""What the methods that learn from features share."""
+"""Base class of the methods that learn from features."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from ktlight.types import RoutedBatch
 class FeatureMethod(TransferMethod[RoutedBatch]):
     """``beta * features + alpha * kl + gamma * cross_entropy`` (arXiv 2310.17653); only the student learns.
 
-    Whichever source teaches a sample gives its features and, for the KL term, its logits. Where a router mixes the
-    logits of several sources, the features are those of the one that it names as the sample's source. A sample that the
-    router left out (source -1) contributes nothing.
+    The source that teaches a sample provides its features and, for the KL term, its logits. If a router mixes the
+    logits of several sources, the features are those of the one that it names as the sample's source. Samples that the
+    router leaves out (source -1) contribute nothing.
 
     Args:
         networks: The student, then the teachers.
@@ -30,10 +30,10 @@ class FeatureMethod(TransferMethod[RoutedBatch]):
         alpha: Weight of the KL divergence from the target.
         gamma: Weight of the cross entropy with the labels.
         temperature: T of the KL divergence, which is multiplied by T^2.
-        double_softmax: Take the cross entropy of probabilities in place of logits, as the paper's public code does.
+        double_softmax: Compute the cross entropy from probabilities, not logits, as the paper's public code does.
 
     Raises:
-        UserError: One of the networks has no features.
+        UserError: If one of the networks has no features.
     """
 
     routed = True
@@ -61,17 +61,17 @@ class FeatureMethod(TransferMethod[RoutedBatch]):
         self.student_width, *_ = [network.feature_tap.width for network in networks]
 
     def losses(self, batch: RoutedBatch) -> dict[str, Tensor]:
-        """Return the terms on the logits and the one on the features, of one pass of the student."""
+        """Return the terms on logits and features from one forward pass of the student."""
         logits_BC, features_BD = cast(Classifier, self.networks[0]).logits_and_features(batch["image"])
         feature_B = self.feature_losses(features_BD, batch)
         return {**self.terms([logits_BC], batch), "feature": self.beta * masked_mean(feature_B, batch["source"])}
 
     def terms(self, logits_NBC: Sequence[Tensor], batch: RoutedBatch) -> dict[str, Tensor]:
-        """Return the label term, and the soft term where it has a weight."""
+        """Return the label term, and the soft term if its weight is not 0."""
         student_BC = logits_NBC[0]
         scores_BC = student_BC.float().softmax(1) if self.double_softmax else student_BC.float()
         label_B = cross_entropy(scores_BC, batch["label"], reduction="none")
-        # also with a weight of 0: DistributedDataParallel wants a gradient for the classifier layer
+        # even with a weight of 0: DistributedDataParallel needs a gradient for the classifier layer
         terms = {"label": self.gamma * masked_mean(label_B, batch["source"])}
         if self.alpha:
             soft_B = kl_divergence_per_sample(student_BC, batch["target"], self.temperature)
@@ -80,4 +80,4 @@ class FeatureMethod(TransferMethod[RoutedBatch]):
 
     @abstractmethod
     def feature_losses(self, features_BD: Tensor, batch: RoutedBatch) -> Tensor:
-        """Return the loss ``[B]`` of each sample that the student's features give."""
+        """Return the loss of each sample on the student's features, ``[B]``."""

@@ -1,4 +1,4 @@
-"""KDCL: networks that train together towards a target made of all of them (Guo et al., CVPR 2020)."""
+"""KDCL: networks that train together towards a target combined from all of them (Guo et al., CVPR 2020)."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -29,16 +29,16 @@ TARGET_RULES = {"naive": naive_target, "linear": linear_target, "minlogit": minl
 class KDCL(TransferMethod[Batch]):
     """``L_i = CE(z_i, y) + weight * T^2 * KL(softmax(z_target / T) || softmax(z_i / T))``, summed over the networks.
 
-    The target is built from the live logits of all networks and is a constant for the gradient. Of the points on which
-    public sources differ, this takes: per-sample choice in `naive`, one convex combination a batch in `linear`,
-    probabilities in `general`, T = 2 and weight 1.
+    The target is built from the live logits of all networks and is a constant for the gradient. Where public sources
+    differ, this uses: a per-sample choice in `naive`, one convex combination per batch in `linear`, probabilities in
+    `general`, T = 2 and weight 1.
 
     Args:
         networks: The student, then the teachers.
         optimization: Optimiser and learning rate of every network.
         name: Name of the method in results.
-        rule: How the target is made: ``naive``, ``linear``, ``minlogit`` or ``general``, which weighs the networks by
-            how their errors correlate on the held-out training images (``data.holdout``), anew every epoch.
+        rule: How the target is made: ``naive``, ``linear``, ``minlogit`` or ``general``, which weights the networks
+            every epoch by how their errors correlate on held-out training images (``data.holdout``).
         weight: Lambda, the weight of the collaborative term.
         temperature: T.
         update_teacher: Whether the teachers learn too.
@@ -93,7 +93,7 @@ class KDCL(TransferMethod[Batch]):
 
     @torch.no_grad()
     def on_train_epoch_start(self) -> None:
-        """Weigh the networks on the held-out samples (rule ``general``)."""
+        """Compute the networks' weights on the held-out samples (rule ``general``)."""
         if self.rule != "general":
             return
         correlation = torch.zeros(len(self.networks), len(self.networks), device=self.device)

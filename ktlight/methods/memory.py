@@ -1,4 +1,4 @@
-"""Memory banks: what every training sample looked like to each network when it was last seen."""
+"""Memory banks: each network's embedding of every training sample when it was last seen."""
 
 import numpy as np
 import torch
@@ -11,18 +11,18 @@ from ktlight.functional.randomness import NEGATIVE_STREAM, IntArray, random_bits
 
 
 class MemoryBanks(nn.Module):
-    """One bank of unit vectors a network, a row a training sample; they start as random vectors.
+    """One bank of unit vectors per network, one row per training sample, initialised at random.
 
     Args:
         banks: Number of banks, M.
         dimensions: Of the vectors, E.
         rows: Index of each training sample within its split, ``int64 [N]``.
         labels: Its class, ``int64 [N]``.
-        negatives: Wanted number of negatives a sample, K; there are no more than every class has rows of other classes.
-        seed: Of the first vectors and of the negatives.
+        negatives: Number of negatives per sample, K, capped at the number of rows outside the largest class.
+        seed: Of the initial vectors and of the negatives.
 
     Raises:
-        UserError: All samples are of one class.
+        UserError: If all samples belong to one class.
     """
 
     memory_MNE: Tensor
@@ -37,7 +37,7 @@ class MemoryBanks(nn.Module):
         counts_C = labels_N.bincount()
         self.negatives = min(negatives, len(rows) - int(counts_C.max()))
         if self.negatives == 0:
-            raise UserError("method=crd contrasts samples of different classes, but all training samples are of one")
+            raise UserError("method=crd contrasts samples of different classes, but all training samples belong to one")
         self.seed = seed
         self.places = torch.full((int(rows.max()) + 1,), -1)
         self.places[rows] = torch.arange(len(rows))
@@ -48,14 +48,14 @@ class MemoryBanks(nn.Module):
         self.register_buffer("counts_C", counts_C, persistent=False)
 
     def locate(self, index_B: Tensor) -> Tensor:
-        """Return the row of each sample in the banks, on their device, from its index, on the processor."""
+        """Return the bank row of each sample, on the banks' device, from its index on the CPU."""
         return self.places[index_B].to(self.memory_MNE.device, non_blocking=True)
 
     def candidates(self, index_B: Tensor, labels_B: Tensor, epoch: int) -> Tensor:
         """Return the rows to contrast each sample with, its own first, ``int64 [B, 1 + K]``.
 
-        The negatives are drawn evenly from the other classes, with replacement. They are a function of seed, epoch and
-        sample: a resumed run draws them again, and so does a run with another number of processes.
+        Negatives are drawn uniformly from the other classes, with replacement. They are a function of seed, epoch and
+        sample: a resumed run draws the same ones, and so does a run with another number of processes.
         """
         bits_B = random_bits(NEGATIVE_STREAM, self.seed, epoch, index_B.numpy())
         seeds_B = torch.from_numpy(bits_B.view(np.int64)).to(labels_B.device, non_blocking=True)

@@ -17,7 +17,7 @@ from ktlight.types import Batch
 class MutualLearning(TransferMethod[Batch]):
     """``L_i = CE(z_i, y) + weight * mean_{j != i} T^2 KL(softmax(z_j / T) || softmax(z_i / T))``, summed over networks.
 
-    The networks that teach are constants for the gradient, as in the paper, which takes T = 1 and weight 1.
+    The teaching networks are constants for the gradient, as in the paper, which uses T = 1 and weight 1.
 
     Args:
         networks: The student, then the teachers; all of them learn.
@@ -25,7 +25,7 @@ class MutualLearning(TransferMethod[Batch]):
         name: Name of the method in results.
         weight: Of the mutual term.
         temperature: T.
-        own_views: Whether each network sees an augmented view of its own.
+        own_views: Whether each network sees its own augmented view.
     """
 
     def __init__(

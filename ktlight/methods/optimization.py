@@ -1,4 +1,4 @@
-"""How the weights are moved: the optimiser, its learning rate and the schedule of it."""
+"""The optimiser, its learning rate and the learning-rate schedule."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -16,17 +16,17 @@ from torch.optim.lr_scheduler import LambdaLR
 
 @dataclass(frozen=True)
 class Optimization:
-    """An optimiser and a learning-rate schedule, before the parameters are known.
+    """An optimiser and a learning-rate schedule, not yet bound to parameters.
 
     Attributes:
-        optimizer: Makes the optimiser from parameters and ``lr``.
+        optimizer: Creates the optimiser from parameters and ``lr``.
         lr: Learning rate at an effective batch of ``lr_batch`` samples.
-        lr_batch: The learning rate grows in proportion to the effective batch (processes x batch x accumulation)
-            from this size on, as in the paper (lr 1e-4 * batch / 256); None keeps ``lr`` at any batch.
+        lr_batch: The learning rate scales linearly with the effective batch (processes x batch x accumulation)
+            relative to this size, as in the paper (lr 1e-4 * batch / 256); None uses ``lr`` for any batch.
         warmup_epochs: Epochs of linear warm-up from zero.
-        decay: ``constant``, or ``cosine`` down to zero, which the step after the last one would have.
-        fused: Whether the optimiser has an option ``fused``, one kernel over all parameters.
-        peers: How the networks after the student learn, in their order; by default like the student.
+        decay: ``constant``, or ``cosine``, which would reach zero one step after the last.
+        fused: Whether the optimiser has an option ``fused``: one kernel for all parameters.
+        peers: Optimisation of the networks after the student, in order; by default the student's.
     """
 
     optimizer: Callable[..., Optimizer]
@@ -38,7 +38,7 @@ class Optimization:
     peers: tuple["Optimization", ...] = ()
 
     def of_network(self, number: int) -> "Optimization":
-        """Return how a network learns: the student is 0."""
+        """Return the optimisation of a network; the student is 0."""
         return self.peers[number - 1] if number and self.peers else self
 
     def make(self, parameters: Iterable[Parameter], batch: int, clips: bool = False) -> Optimizer:
@@ -47,21 +47,21 @@ class Optimization:
         Args:
             parameters: Those of a network.
             batch: The effective batch, in samples.
-            clips: Whether gradients are clipped: Lightning does not clip for a fused optimiser under mixed precision.
+            clips: Whether gradients are clipped: Lightning cannot clip with a fused optimiser under mixed precision.
         """
         trainable = [parameter for parameter in parameters if parameter.requires_grad]
         fused = {"fused": True} if self.fused and not clips and on_gpu(trainable) else {}
         return self.optimizer(params=trainable, lr=self.scaled_lr(batch), **fused)
 
     def slowed(self, parameters: int, reference: float | None) -> "Optimization":
-        """Return the same with less of the learning rate for a network of many parameters.
+        """Return a copy with a lower learning rate for a network of many parameters.
 
-        What a narrow network learns with throws a wide one off; good rates fall about as the width grows, and the
-        width grows about as the root of the number of parameters.
+        A learning rate that suits a narrow network makes a wide one diverge: good rates are about inversely
+        proportional to the width, which grows about as the square root of the number of parameters.
 
         Args:
-            parameters: Number of parameters that learn.
-            reference: From this number on, the rate is ``lr * sqrt(reference / parameters)``; None: ``lr`` for all.
+            parameters: Number of trainable parameters.
+            reference: Above this number, the rate is ``lr * sqrt(reference / parameters)``; None: always ``lr``.
         """
         return (
             self
@@ -74,7 +74,7 @@ class Optimization:
         return self.lr * batch / self.lr_batch if self.lr_batch else self.lr
 
     def factor(self, step: int, warmup: int, total: int) -> float:
-        """Return the share of the learning rate at ``step`` of ``total`` optimiser steps."""
+        """Return the learning-rate factor at ``step`` of ``total`` optimiser steps."""
         if step < warmup:
             return (step + 1) / warmup
         if self.decay == "constant":
@@ -83,9 +83,9 @@ class Optimization:
 
 
 class JointOptimizer(Optimizer):
-    """Steps several optimisers as one, for networks that learn together, each in its own way.
+    """Steps several optimisers as one, for networks that learn together with different settings.
 
-    Its parameter groups are those of its parts, so that schedules and gradient clipping reach all of them.
+    It shares its parts' parameter groups, so that schedules and gradient clipping reach all of them.
 
     Args:
         parts: The optimisers.
@@ -96,7 +96,7 @@ class JointOptimizer(Optimizer):
         super().__init__([group for part in self.parts for group in part.param_groups], {})
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Compute the gradients by ``closure``, then step every part."""
+        """Compute the gradients with ``closure``, then step every part."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -110,7 +110,7 @@ class JointOptimizer(Optimizer):
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the states of the parts."""
+        """Restore the states of the parts."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = [group for part in self.parts for group in part.param_groups]
@@ -119,11 +119,11 @@ class JointOptimizer(Optimizer):
 def configure(
     learners: Sequence[tuple[Optimization, Iterable[Parameter]]], trainer: Trainer, batch: int
 ) -> OptimizerLRSchedulerConfig:
-    """Make one optimiser, with its per-step schedule, of how each network learns and of its parameters.
+    """Return a single optimiser for all networks, with its per-step schedule.
 
     Args:
-        learners: For each network, its optimisation and its parameters; those that need no gradient are left out.
-        trainer: Knows how many steps there will be.
+        learners: The optimisation and parameters of each network; parameters without gradients are left out.
+        trainer: Provides the number of steps.
         batch: Samples behind one optimiser step, over all processes.
     """
     total = int(trainer.estimated_stepping_batches)
@@ -139,5 +139,5 @@ def configure(
 
 
 def on_gpu(parameters: Sequence[Parameter]) -> bool:
-    """Return whether an optimiser of these parameters runs on a GPU."""
+    """Return whether the parameters are on a GPU."""
     return bool(parameters) and parameters[0].is_cuda

@@ -11,13 +11,12 @@ from ktlight.types import RoutedBatch
 class CD(FeatureMethod):
     """Contrastive distillation: KL between the rows of in-batch similarity matrices (arXiv 2310.17653).
 
-    Row i of the target is from the similarity matrix of the source that teaches sample i, and it leaves out sample i
-    itself. The one temperature serves similarities and logits. With several processes, the batch is that of all
-    processes together.
+    Row i of the target comes from the similarity matrix of the source that teaches sample i, excluding sample i itself.
+    One temperature applies to both similarities and logits. With several processes, the batch spans all of them.
     """
 
     def feature_losses(self, features_BD: Tensor, batch: RoutedBatch) -> Tensor:
-        """Return the divergence of each sample's relations, ``[B]``."""
+        """Return the divergence of each sample's similarities, ``[B]``."""
         student_BD, sources_MBD, source_B = features_BD.float(), batch["features"], batch["source"]
         processes = self.trainer.world_size
         if processes > 1:

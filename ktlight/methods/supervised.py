@@ -1,4 +1,4 @@
-"""Training on labels alone: how a model comes to know anything before a transfer."""
+"""Training on labels alone, for models that are trained before a transfer."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ class Supervised(TransferMethod[Batch]):
     Args:
         networks: The network to train.
         optimization: Optimiser and learning rate.
-        label_smoothing: Share of the probability that is spread over all classes.
+        label_smoothing: Fraction of the probability spread over all classes.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""Stored outputs: what a frozen model says of a data set is computed once and read by every run after that."""
+"""Stored outputs: a frozen model's outputs on a data set are computed once and read by every later run."""

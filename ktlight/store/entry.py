@@ -1,4 +1,4 @@
-"""The files of an entry: ``logits.bin``, the numbers, and ``entry.json``, what they are."""
+"""The files of an entry: the numbers in ``logits.bin``, their description in ``entry.json``."""
 
 import json
 import zlib
@@ -16,11 +16,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 CHECK_BLOCK = 2**24
 
 checked: set[tuple[str, int, int, int]] = set()
-"""The files whose bytes this process has checked: it takes half a second a GB, and a sweep opens an entry often."""
+"""Files whose bytes this process has verified: that takes half a second per GB, and a sweep reopens entries often."""
 
 
-class Damaged(UserError):  # noqa: N818  (says what the entry is)
-    """An entry is not what it should be; the message names it and says why."""
+class Damaged(UserError):  # noqa: N818
+    """An entry is corrupt or does not match its key; the message names it and the reason."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Shape:
 
     Attributes:
         rows: Samples.
-        columns: Numbers a sample.
+        columns: Numbers per sample.
         dtype: Name of the torch type.
     """
 
@@ -39,7 +39,7 @@ class Shape:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes a sample."""
+        """Bytes per sample."""
         return self.columns * DTYPES[self.dtype].itemsize
 
     @property
@@ -50,10 +50,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Entry:
-    """What ``entry.json`` says, and where.
+    """The contents of an ``entry.json``, and its folder.
 
     Attributes:
-        folder: The entry.
+        folder: Folder of the entry.
         key: What is stored.
         shape: Its size.
         crc32: Checksum of the numbers.
@@ -71,10 +71,10 @@ class Entry:
 
 
 def read_entry(folder: Path, key: Key | None = None) -> Entry:
-    """Return what a folder says it holds, checked against itself and against the key that is wanted.
+    """Read an entry's description and check it against the file and the expected key.
 
     Raises:
-        Damaged: It is unreadable or truncated, of another version, or another model's or data set's.
+        Damaged: If it is unreadable, truncated, of another version, or belongs to another model or data set.
     """
     try:
         facts: dict[str, Any] = json.loads((folder / "entry.json").read_text())
@@ -92,10 +92,10 @@ def read_entry(folder: Path, key: Key | None = None) -> Entry:
 
 
 def check_bytes(entry: Entry, *, again: bool = False) -> None:
-    """Read the numbers of an entry, unless this process has done so (or ``again``), and compare the checksum.
+    """Verify the checksum of an entry, once per process unless ``again``.
 
     Raises:
-        Damaged: They are not what was written.
+        Damaged: If the bytes are not those that were written.
     """
     try:
         status = entry.file.stat()
@@ -120,14 +120,14 @@ def checksum(file: Path, size: int) -> int:
 
 
 def map_file(entry: Entry) -> Tensor:
-    """Return the numbers of an entry, memory-mapped ``[rows, columns]``: they are read when they are looked at.
+    """Return the numbers of an entry, memory-mapped ``[rows, columns]`` and read on access.
 
     Raises:
-        Damaged: The file is gone.
+        Damaged: If the file is gone.
     """
     shape = entry.shape
     try:
-        # not shared: what a reader might write to its tensor never reaches the file
+        # not shared: writes to the tensor never reach the file
         numbers = torch.from_file(
             str(entry.file), shared=False, size=shape.rows * shape.columns, dtype=DTYPES[shape.dtype]
         )
@@ -137,14 +137,14 @@ def map_file(entry: Entry) -> Tensor:
 
 
 def to_bytes(block: Tensor, shape: Shape, crc32: int) -> tuple[bytes, int]:
-    """Return the bytes of some rows, and the checksum of the numbers so far, which was ``crc32``, with them."""
+    """Return the bytes of some rows, and the running checksum ``crc32`` updated with them."""
     numbers = block.detach().to("cpu", DTYPES[shape.dtype]).contiguous()
     written = numbers.view(torch.uint8).numpy().tobytes()
     return written, zlib.crc32(written, crc32)
 
 
 def continued(partial: Path, shape: Shape) -> tuple[int, int]:
-    """Return how many rows of a partial entry are there and sound, and their checksum; (0, 0) if it is to begin."""
+    """Return the number of valid rows in a partial entry, and their checksum; (0, 0) to start from the beginning."""
     try:
         noted: dict[str, Any] = json.loads((partial / "progress.json").read_text())
         rows, crc32 = int(noted["rows"]), int(noted["crc32"])
@@ -156,7 +156,7 @@ def continued(partial: Path, shape: Shape) -> tuple[int, int]:
 
 
 def note(file: Path, facts: dict[str, Any]) -> None:
-    """Write a small file at once."""
+    """Write a small file atomically."""
     temporary = file.with_suffix(".new")
     temporary.write_text(json.dumps(facts))
     temporary.replace(file)

@@ -1,15 +1,15 @@
-"""The forms in which logits are stored: all of them, or the largest and the label's with the mass of the rest.
+"""The forms in which logits are stored: all of them, or the label's and the largest plus the mass of the rest.
 
-The second form keeps, of a sample with label y, the logit of y, the k largest logits of the other classes with these
-classes, and the log-sum-exp of the R = C - 1 - k that remain. Its logits are exact for the classes kept, and give each
-remaining class an equal share of their mass r (as probability). So these stay exact, up to rounding:
+For a sample with label y, the second form keeps the logit of y, the k largest logits of other classes with their class
+numbers, and the log-sum-exp of the remaining R = C - 1 - k. Restored logits are exact for the kept classes; the
+remaining classes share their probability mass r equally. These quantities are therefore exact, up to rounding:
 
-- every kept probability, the label's and the largest among them, hence the class predicted and both confidences that
+- every kept probability, including the label's and the largest, hence the predicted class and both confidences that
   data partitioning compares;
 - the mass r of the rest.
 
-What changes is how r is spread. With p the full target, p' the one given back, q the student, and pi, u, s what p, p'
-and q say within the rest (each summing to 1; u is even), the chain rule of the divergence gives
+Only the distribution of r changes. With p the full target, p' the restored one, q the student, and pi, u, s their
+distributions within the rest (each summing to 1; u is uniform), the chain rule of the divergence gives
 
     KL(p || q) - KL(p' || q) = r (KL(pi || s) - KL(u || s)),    so
     |KL(p || q) - KL(p' || q)| <= r (log R + D),
@@ -28,7 +28,7 @@ from torch import Tensor
 
 
 class Form(Protocol):
-    """How the logits of a batch become what is stored of them, and back."""
+    """Converts the logits of a batch to their stored form and back."""
 
     @property
     def name(self) -> str:
@@ -42,7 +42,7 @@ class Form(Protocol):
 
 
 class Full:
-    """All logits, as the model gives them."""
+    """All logits, unchanged."""
 
     name = "full"
 
@@ -56,19 +56,19 @@ class Full:
 
 
 class Features(Full):
-    """The features that the logits are computed from, as the model gives them: all is kept as of logits."""
+    """The features that the logits are computed from, unchanged."""
 
     name = "features"
 
 
 @dataclass(frozen=True)
 class TopK:
-    """The label's logit, the ``kept`` largest others with their classes, and one logit for each of the rest.
+    """The label's logit, the ``kept`` largest others with their classes, and one logit shared by all the rest.
 
-    Everything is a float32: a class number is exact up to 2^24.
+    Everything is stored as float32: class numbers are exact up to 2^24.
 
     Attributes:
-        kept: How many logits beside the label's, at least 1, at most C - 2.
+        kept: Number of logits besides the label's, from 1 to C - 2.
         classes: Number of classes, C.
     """
 
@@ -81,10 +81,10 @@ class TopK:
         return f"top {self.kept}"
 
     def pack(self, logits_BC: Tensor, labels_B: Tensor) -> Tensor:
-        """Return ``[B, 2 + 2 kept]``: label's logit, largest others, even logit of the rest, classes of the others."""
+        """Return ``[B, 2 + 2 kept]``: label, largest others, each of the rest (equal), classes of the others."""
         logits_BC = logits_BC.float()
         label_B1 = labels_B[:, None]
-        # stable: among equal logits the lowest classes are kept, so the first of the largest stays the predicted class
+        # stable: of equal logits the lowest classes are kept, so ties keep the predicted class
         others_BC, classes_BC = logits_BC.scatter(1, label_B1, -torch.inf).sort(stable=True, dim=1, descending=True)
         kept_BK = others_BC[:, : self.kept]
         rest_B1 = others_BC[:, self.kept : -1].logsumexp(1, keepdim=True) - log(self.classes - 1 - self.kept)
@@ -100,5 +100,5 @@ class TopK:
 
 
 def make_form(top_k: int | None, classes: int) -> Form:
-    """Return the form that keeps ``top_k`` logits beside the label's; all of them where that takes no more room."""
+    """Return the form that keeps ``top_k`` logits besides the label's; all of them if that takes no more space."""
     return Full() if top_k is None or 2 + 2 * top_k >= classes else TopK(top_k, classes)

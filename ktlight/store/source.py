@@ -1,4 +1,4 @@
-"""A stored source: answers from the store what the live source would compute."""
+"""A stored source: returns from the store what the live source would compute."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,14 @@ from ktlight.types import Batch
 
 
 class StoredSource:
-    """A source of logits, and features, that were computed before; the sample router cannot tell it from a live one.
+    """A source of precomputed logits and features, interchangeable with a live one for the sample router.
 
     Args:
         name: Its role: ``student`` for the initial student, ``teacher``.
-        views: What is stored of each view, ``[rows, columns]``.
+        views: The stored logits of each view, ``[rows, columns]``.
         rows: Index of each stored row within the split, ascending, ``int64 [rows]``.
         form: How logits are stored.
-        features: What is stored of the features in each view, ``[rows, D]``; None where they are not wanted.
+        features: The stored features of each view, ``[rows, D]``; None if they are not used.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class StoredSource:
         self.views = views
         self.form = form
         self.features = features or {}
-        # a row that is not stored leads beyond the end, which is an error, and not to the answer for another row
+        # a row that is not stored maps beyond the end: an error instead of another row's output
         self.slots = torch.full((int(rows.max()) + 1,), len(rows))
         self.slots[rows] = torch.arange(len(rows))
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device) -> None:
-        """Say where the answers are wanted; the store itself stays where it is."""
+        """Set the device of the returned tensors; the stored arrays stay where they are."""
         self.device = device
 
     @property
@@ -47,7 +47,7 @@ class StoredSource:
         return next(iter(self.features.values())).shape[1]
 
     def logits(self, batch: Batch) -> Tensor:
-        """Return the logits ``[B, C]``; a batch's indices stay on the processor, so nothing waits for the device."""
+        """Return the logits ``[B, C]``; a batch's indices stay on the CPU, so nothing synchronises with the device."""
         return self.form.unpack(self._read(self.views, batch), batch["label"])
 
     def logits_and_features(self, batch: Batch) -> tuple[Tensor, Tensor]:

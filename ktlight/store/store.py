@@ -1,10 +1,9 @@
-"""The store: one memory-mapped array of stored outputs an entry, whole and checked or not there.
+"""The store: one memory-mapped array of outputs per entry, either complete and verified or absent.
 
-A writer holds the entry's lock, which the operating system releases when the writer dies, however it dies. It fills
-``<digest>.partial`` in order and notes how far it is, so that the next writer goes on there; the finished folder is
-renamed to ``<digest>``. A reader checks that the entry is the one it wants, in this version's format, of the right
-size, and that its bytes are those that were written. An entry goes as it comes, by a rename: who has it mapped keeps
-it, who opens it finds a whole one or none.
+A writer holds the entry's lock, which the operating system releases however the writer dies. It fills
+``<digest>.partial`` in order and records its progress, so that the next writer can continue from there; the finished
+folder is renamed to ``<digest>``. A reader checks the entry's key, format version, size and checksum. Entries are
+created and removed by rename, so a reader sees a complete entry or none; existing mappings stay valid.
 """
 
 import contextlib
@@ -30,16 +29,16 @@ MEND = "choose another folder with the environment variable KTLIGHT_CACHE, or us
 NEVER = 0.0
 
 
-class NoRoom(UserError):  # noqa: N818  (says what is the matter with the store)
-    """Outputs cannot be stored: the disk or the limit is too small, or the folder cannot be written."""
+class NoRoom(UserError):  # noqa: N818
+    """Outputs cannot be stored: the disk or the limit is too small, or the folder is not writable."""
 
 
 class LogitStore:
-    """The entries below one folder.
+    """The entries in one folder.
 
     Args:
         root: The folder.
-        max_gb: The most that all entries together may take; the least recently used ones make room. None: no limit.
+        max_gb: Maximum total size; least recently used entries are deleted first. None: no limit.
     """
 
     def __init__(self, root: Path, max_gb: float | None = None) -> None:
@@ -47,16 +46,16 @@ class LogitStore:
         self.max_bytes = None if max_gb is None else int(max_gb * 1e9)
 
     def folder(self, key: Key) -> Path:
-        """Return where the entry is, or would be."""
+        """Return the entry's folder, whether it exists or not."""
         return self.root / key.digest
 
     def open(self, key: Key) -> Tensor | None:
-        """Return what an entry holds, memory-mapped ``[rows, columns]``, or None if it is not there.
+        """Return an entry's numbers, memory-mapped ``[rows, columns]``, or None if it does not exist.
 
-        Its bytes are checked the first time that this process opens it.
+        Its checksum is verified the first time that this process opens it.
 
         Raises:
-            Damaged: The entry is there, but it is not what was written for this key.
+            Damaged: If the entry exists but is corrupt or belongs to another key.
         """
         folder = self.folder(key)
         if (found := _identity(folder)) is None:
@@ -69,20 +68,20 @@ class LogitStore:
             if _identity(folder) == found:
                 raise
             return self.open(key)  # another process deleted it just now
-        with contextlib.suppress(OSError):  # it is only read here, so it is not pruned here either
+        with contextlib.suppress(OSError):  # a read-only store is not pruned either
             os.utime(folder / "entry.json")  # the time of last use decides what is pruned first
         return stored
 
     def write(self, key: Key, shape: Shape, compute: Callable[[int], Iterable[Tensor]]) -> None:
-        """Fill the partial entry, from where an earlier writer stopped, and let it appear; the caller holds the lock.
+        """Fill the partial entry, continuing an earlier writer's, and publish it; the caller holds the lock.
 
         Args:
-            key: What is stored.
+            key: Key of the entry.
             shape: Size of the whole entry.
-            compute: Gives, for a row, consecutive blocks ``[b, columns]`` from there to the last row.
+            compute: Yields, for a row, consecutive blocks ``[b, columns]`` from there to the last row.
 
         Raises:
-            NoRoom: The disk does not take it; what was written so far is kept for the next writer.
+            NoRoom: If the disk is full; what was written so far is kept for the next writer.
         """
         partial = self._partial(key)
         start, checksum = continued(partial, shape)
@@ -111,15 +110,15 @@ class LogitStore:
             (self.folder(key) / "progress.json").unlink()
 
     def remaining(self, key: Key, shape: Shape) -> int:
-        """Return the bytes that are still to be written of an entry."""
+        """Return the number of bytes of an entry still to be written."""
         file = self._partial(key) / "logits.bin"
         return max(0, shape.bytes - (file.stat().st_size if file.exists() else 0))
 
     def make_room(self, needed: int) -> None:
-        """Prune what was used least recently until ``needed`` bytes fit, before anything is written.
+        """Prune least recently used entries until ``needed`` bytes fit, before anything is written.
 
         Raises:
-            NoRoom: They cannot fit: the limit or the disk is too small.
+            NoRoom: If the limit or the disk is too small.
         """
         takes = f"the outputs to store for this run take {_size(needed)}"
         if self.max_bytes is not None:
@@ -134,7 +133,7 @@ class LogitStore:
             raise NoRoom(f"{takes}, but {self.root} has {_size(free)} left: make room, {MEND}")
 
     def prune(self, most: int) -> None:
-        """Delete what was used least recently until the rest takes at most ``most`` bytes; first what is of no use."""
+        """Delete unusable entries, then the least recently used, until the rest takes at most ``most`` bytes."""
         total = self.size()
         for folder in sorted(self.entries(), key=last_use):
             if total <= most:
@@ -146,23 +145,23 @@ class LogitStore:
         return sorted(folder for folder in self.root.glob("*") if folder.is_dir() and not folder.suffix)
 
     def size(self) -> int:
-        """Return the bytes that all finished entries take."""
+        """Return the total size of all finished entries, in bytes."""
         return sum(map(_bytes_below, self.entries()))
 
     @contextmanager
     def lock(self, key: Key, *, wait: bool) -> Iterator[bool]:
-        """Hold the entry's lock, if need be after whoever holds it, who is alive: a dead process holds none.
+        """Hold the entry's lock, waiting for its current holder; a dead process never holds a lock.
 
-        Without ``wait``, yield False where another process holds it.
+        Without ``wait``, yield False if another process holds it.
 
         Raises:
-            NoRoom: The folder cannot be written.
+            NoRoom: If the folder is not writable.
         """
         with self.lock_name(key.digest, wait) as held:
             yield held
 
     def delete(self, folder: Path) -> int:
-        """Delete an entry at once, whoever else may be at it, and return how many bytes it took."""
+        """Delete an entry atomically, even while others use it, and return its size in bytes."""
         gone = folder.with_name(f"{folder.name}.{os.getpid()}-{time.monotonic_ns()}.deleted")
         with self._writing(), contextlib.suppress(FileNotFoundError):  # another process was faster
             size = _bytes_below(folder)
@@ -174,7 +173,7 @@ class LogitStore:
 
     @contextmanager
     def lock_name(self, digest: str, wait: bool) -> Iterator[bool]:
-        """Hold the lock of the entry of this name; as `lock`."""
+        """Hold the lock of the entry with this name; see `lock`."""
         lock = FileLock(self.root / f"{digest}.lock")
         try:
             with self._writing():
@@ -186,7 +185,7 @@ class LogitStore:
         try:
             yield True
         finally:
-            Path(lock.lock_file).unlink(missing_ok=True)  # who waited for it takes a new one
+            Path(lock.lock_file).unlink(missing_ok=True)  # waiting processes create a new one
             lock.release()
 
     def _partial(self, key: Key) -> Path:
@@ -214,7 +213,7 @@ def _bytes_below(folder: Path) -> int:
 
 
 def last_use(folder: Path) -> float:
-    """Return the time of last use; `NEVER` for what this version cannot read."""
+    """Return the time of last use; `NEVER` for an entry that this version cannot read."""
     try:
         read_entry(folder)
         return (folder / "entry.json").stat().st_mtime

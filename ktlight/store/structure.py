@@ -1,4 +1,4 @@
-"""What a network computes with its weights, as a hash: its modules, their settings and their code."""
+"""A hash of what a network computes besides its weights: its modules, their settings and their code."""
 
 import functools
 import hashlib
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 OWN = {*vars(nn.Module()), "_compiled_call_impl"}
-"""What PyTorch keeps in every module: mode, hooks, and what is looked at by name."""
+"""Attributes that PyTorch keeps in every module: mode, hooks, and those handled by name."""
 
 
 def structure(network: nn.Module) -> str:
     """Return a hash of what a network computes with its weights.
 
-    Networks may have the same weights and differ all the same: in an activation, in how features are pooled, in the
-    code of ``forward``. What that calls of other packages changes with their versions, which are in the key too.
+    Networks with equal weights can still differ: in an activation, in pooling, in the code of ``forward``. Code of
+    other packages is covered by their versions, which are part of the key.
     """
     digest = hashlib.sha256()
     for name, module in network.named_modules():
@@ -25,13 +25,13 @@ def structure(network: nn.Module) -> str:
         code = class_code(type(module))  # type: ignore[arg-type]  # classes are hashable
         kind = f"{qualified(type(module))} {code}"
         digest.update(f"{name} {kind} {module.extra_repr()} {sorted(settings.items())}\n".encode())
-    for name, buffer in network.named_buffers():  # those outside the state dict too
+    for name, buffer in network.named_buffers():  # including those not in the state dict
         digest.update(f"{name} {described(buffer)}\n".encode())
     return digest.hexdigest()
 
 
 def described(value: Any) -> str:
-    """Return a text that is the same for equal settings, in every process; of other objects it says the type."""
+    """Return a text that is equal for equal settings in every process; for other objects, their type."""
     if isinstance(value, Tensor):
         numbers = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
         return f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(numbers.tobytes()).hexdigest()}"
@@ -55,15 +55,15 @@ def qualified(thing: Any) -> str:
 
 @functools.cache
 def class_code(kind: type) -> str:
-    """Return a hash of the code of a class's methods, those that it inherits included."""
+    """Return a hash of the code of a class's methods, including inherited ones."""
     classes = [each for each in kind.__mro__ if each not in (nn.Module, object)]
     methods = [(name, function_code(value)) for each in classes for name, value in vars(each).items()]
     return hashlib.sha256(repr(sorted(methods)).encode()).hexdigest()
 
 
 def function_code(function: Any) -> str:
-    """Return what a function does, as text: its code, its defaults and what it closes over; empty for no function."""
-    function = getattr(function, "__func__", function)  # of methods, also static and class methods
+    """Return a function's code, defaults and closure as text; empty if it is not a function."""
+    function = getattr(function, "__func__", function)  # unwraps methods, including static and class methods
     code = getattr(function, "__code__", None)
     if code is None:
         return ""
@@ -72,7 +72,7 @@ def function_code(function: Any) -> str:
 
 
 def instructions(code: CodeType) -> Iterator[str]:
-    """Yield the instructions, names and constants of a piece of code, without the place where it stands."""
+    """Yield the instructions, names and constants of a code object, without its source location."""
     yield f"{code.co_code.hex()} {code.co_names} {code.co_varnames}"
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -1,4 +1,4 @@
-"""What is in the store, whether it is sound, and what may go: listing, checking and sweeping it."""
+"""Maintenance of the store: listing, checking and sweeping it."""
 
 import logging
 import shutil
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def describe(store: LogitStore) -> list[dict[str, Any]]:
-    """Return, for each entry that can be read, its key and shape, its size and the time of its last use."""
+    """Return the key, shape, size and time of last use of every readable entry."""
     described = []
     for folder in store.entries():
         try:
@@ -27,7 +27,7 @@ def describe(store: LogitStore) -> list[dict[str, Any]]:
 
 
 def problems(store: LogitStore) -> Iterator[Damaged]:
-    """Read every entry whole and yield what is wrong with each that is not what was written."""
+    """Verify every entry in full and yield what is wrong with each damaged one."""
     for folder in store.entries():
         try:
             check_bytes(read_entry(folder), again=True)
@@ -36,7 +36,7 @@ def problems(store: LogitStore) -> Iterator[Damaged]:
 
 
 def sweep(store: LogitStore) -> None:
-    """Delete entries that cannot be read, and what dead processes left half-done; what a living one is at stays."""
+    """Delete unreadable entries and the leftovers of dead processes; entries being written are left alone."""
     for path in store.root.glob("*.deleted"):
         shutil.rmtree(path, ignore_errors=True)
     for folder in store.entries():
