@@ -190,7 +190,7 @@ def test_banks_of_a_part_of_the_split() -> None:
 
 
 def test_one_class_is_refused() -> None:
-    with pytest.raises(UserError, match="all training samples are of one"):
+    with pytest.raises(UserError, match="all training samples belong to one"):
         MemoryBanks(1, 4, torch.arange(5).numpy(), torch.zeros(5, dtype=torch.int64).numpy(), 8, seed=0)
 
 
