@@ -8,8 +8,8 @@ are no independent samples.
 """
 
 import argparse
-import json
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 from scipy.stats import t as student_t
 
 from ktlight.errors import UserError
+from ktlight.report.runs import read_runs
 
 EQUAL = 3.0  # points of accuracy within which a teacher is about as good as the student
 GROUPS = ("weaker", "about equal", "stronger")
@@ -30,23 +31,22 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path, help="folders with runs somewhere below")
     parser.add_argument("--by", default="method", help="fields of results.json that make up a row, with commas")
     options = parser.parse_args()
-    runs = read_runs(options.folders)
-    print(table(runs, options.by.split(",")))
+    print(table(read_transfers(options.folders), options.by.split(",")))
 
 
-def read_runs(folders: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return the results of all finished transfers below the folders, earlier attempts left out.
+def read_transfers(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return the results of all finished transfers below the folders; what cannot be read is named on stderr.
 
     Raises:
         UserError: There are none.
     """
-    files = sorted({file for folder in folders for file in folder.rglob("results.json")})
-    files = [file for file in files if not any(part.startswith("previous-") for part in file.parts)]
-    runs = [json.loads(file.read_text()) for file in files]
-    transfers = [run | {"guard": (run["guard"] and "guarded") or "off"} for run in runs if run["task"] == "transfer"]
-    if not transfers:
+    runs, unreadable = read_runs(folders)
+    for each in unreadable:
+        print(each, file=sys.stderr)
+    found = [run.results for run in runs if run.results["task"] == "transfer"]
+    if not found:
         raise UserError(f"no finished transfers in {', '.join(map(str, folders))}")
-    return transfers
+    return [results | {"guard": "guarded" if results["guard"] else "off"} for results in found]
 
 
 def table(runs: Sequence[Mapping[str, Any]], by: Sequence[str]) -> str:

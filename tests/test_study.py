@@ -1,25 +1,24 @@
 """The tables over many transfers, recomputed by hand from made-up runs."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made import transfer_results, write_run
 from scipy import stats
 
-from bench.study import group_of, interval, main, read_runs, table
+from bench.study import group_of, interval, main, read_transfers, table
 from ktlight.errors import UserError
 
 
 def write(folder: Path, name: str, **changes: Any) -> None:
     results = {
-        "task": "transfer", "method": "kl", "teacher": "a", "student": "b", "acc_teacher": 40.0, "acc_before": 30.0,
-        "transfer_delta": 1.0, "knowledge_gain": 3.0, "knowledge_loss": 2.0, "guard": None,
+        "method": "kl", "teacher": "a", "student": "b", "acc_teacher": 40.0, "acc_before": 30.0,
+        "transfer_delta": 1.0, "knowledge_gain": 3.0, "knowledge_loss": 2.0,
     }  # fmt: skip
-    (folder / name).mkdir(parents=True)
-    (folder / name / "results.json").write_text(json.dumps({**results, **changes}))
+    write_run(folder / name, transfer_results(**{**results, **changes}))
 
 
 def test_a_row_is_the_mean_over_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
@@ -28,11 +27,14 @@ def test_a_row_is_the_mean_over_pairs(tmp_path: Path, capsys: pytest.CaptureFixt
     write(tmp_path, "weaker", teacher="c", acc_teacher=20.0, transfer_delta=-4.0, knowledge_loss=7.0)
     write(tmp_path, "equal", teacher="d", acc_teacher=31.0, transfer_delta=0.4)
     write(tmp_path, "other", method="kl_dp", transfer_delta=5.0)
-    write(tmp_path, "pretrained", task="pretrain")
+    write(tmp_path, "pretrained", task="pretrain", acc=50.0, weights="")
     write(tmp_path, "equal/previous-1", transfer_delta=99.0)
+    write(tmp_path, "old", schema=0, transfer_delta=99.0)
     monkeypatch.setattr(sys, "argv", ["study", str(tmp_path)])
     main()
-    heading, _, best, row = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr()
+    assert "left out" in printed.err and str(tmp_path / "old") in printed.err
+    heading, _, best, row = printed.out.splitlines()
     assert best.startswith("| kl_dp | 1 (1) | +5.00 |")
     cells = dict(
         zip((cell.strip() for cell in heading.split("|")), (cell.strip() for cell in row.split("|")), strict=True)
@@ -48,7 +50,7 @@ def test_a_row_is_the_mean_over_pairs(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_rows_by_other_fields(tmp_path: Path) -> None:
     write(tmp_path, "one", guard={"share": 0.5})
     write(tmp_path, "two")
-    text = table(read_runs([tmp_path]), ["method", "guard"])
+    text = table(read_transfers([tmp_path]), ["method", "guard"])
     assert "| kl | guarded |" in text and "| kl | off |" in text
 
 
@@ -63,4 +65,4 @@ def test_groups(teacher: float, expected: str) -> None:
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no finished transfers"):
-        read_runs([tmp_path])
+        read_transfers([tmp_path])

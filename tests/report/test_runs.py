@@ -1,0 +1,46 @@
+import json
+from pathlib import Path
+
+from made import transfer_results, write_run
+
+from ktlight.report.runs import read_runs
+from ktlight.report.schema import SCHEMA
+
+
+def test_finished_runs_are_read_in_order_and_once(tmp_path: Path) -> None:
+    for name in ("b", "a", "sweep/c"):
+        write_run(tmp_path / name, transfer_results(student=name))
+    (tmp_path / "unfinished").mkdir()
+    runs, unreadable = read_runs([tmp_path / "sweep", tmp_path])
+    assert [run.folder.relative_to(tmp_path).as_posix() for run in runs] == ["sweep/c", "a", "b"]
+    assert [run.results["student"] for run in runs] == ["sweep/c", "a", "b"] and unreadable == []
+
+
+def test_earlier_attempts_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+    write_run(tmp_path / "run" / "previous-1", transfer_results())
+    assert read_runs([tmp_path]) == ([], [])
+    assert len(read_runs([tmp_path / "run" / "previous-1"])[0]) == 1
+
+
+def test_what_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
+    whole = transfer_results()
+    without = {name: value for name, value in whole.items() if name != "transfer_delta"}
+    contents = {
+        "broken": ('{"schema": ', "no JSON"),
+        "foreign": ('["mine"]', "holds no fields"),
+        "newer": (json.dumps(whole | {"schema": SCHEMA + 1}), f"schema {SCHEMA + 1}"),
+        "older": (json.dumps({"task": "transfer"}), "schema None"),
+        "partial": (json.dumps(without), "lacks transfer_delta"),
+    }
+    for name, (text, _) in contents.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(text)
+    (tmp_path / "odd" / "results.json").mkdir(parents=True)
+    write_run(tmp_path / "good", whole)
+    runs, unreadable = read_runs([tmp_path])
+    assert [run.folder.name for run in runs] == ["good"]
+    reasons = {run.folder.name: str(run) for run in unreadable}
+    assert reasons.keys() == {*contents, "odd"}
+    for name, (_, reason) in contents.items():
+        assert reason in reasons[name] and str(tmp_path / name) in reasons[name]
+    assert "cannot be read" in reasons["odd"]
