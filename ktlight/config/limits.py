@@ -36,6 +36,7 @@ OPTIONS: dict[str, Limit] = {
     "recipe.epochs": COUNT,
     "recipe.steps": NOT_NEGATIVE._replace(whole=True),
     "recipe.max_steps": COUNT_OR_NULL,
+    "recipe.warmup_epochs": NOT_NEGATIVE,
     "recipe.parameters": POSITIVE._replace(null=True),
     "schedule.total_epochs": COUNT_OR_NULL,
     "guard.steps": COUNT,

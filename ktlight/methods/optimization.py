@@ -23,7 +23,7 @@ class Optimization:
         lr: Learning rate at an effective batch of ``lr_batch`` samples.
         lr_batch: The learning rate scales linearly with the effective batch (processes x batch x accumulation)
             relative to this size, as in the paper (lr 1e-4 * batch / 256); None uses ``lr`` for any batch.
-        warmup_epochs: Epochs of linear warm-up from zero.
+        warmup_epochs: Epochs of linear warm-up from zero, at most half of the training.
         decay: ``constant``, or ``cosine``, which would reach zero one step after the last.
         fused: Whether the optimiser has an option ``fused``: one kernel for all parameters.
         peers: Optimisation of the networks after the student, in order; by default the student's.
@@ -72,6 +72,10 @@ class Optimization:
     def scaled_lr(self, batch: int) -> float:
         """Return the learning rate for an effective batch of ``batch`` samples."""
         return self.lr * batch / self.lr_batch if self.lr_batch else self.lr
+
+    def warmup_steps(self, total: int, epochs: int) -> int:
+        """Return the number of warm-up steps in a training of ``total`` steps: at most half of them."""
+        return min(round(self.warmup_epochs * total / epochs), total // 2)
 
     def factor(self, step: int, warmup: int, total: int) -> float:
         """Return the learning-rate factor at ``step`` of ``total`` optimiser steps."""
@@ -131,7 +135,7 @@ def configure(
     optimizers = [optimization.make(parameters, batch, clips) for optimization, parameters in learners]
     optimizer = optimizers[0] if len(optimizers) == 1 else JointOptimizer(optimizers)
     factors: list[Callable[[int], float]] = [
-        partial(how.factor, warmup=round(how.warmup_epochs * total / (trainer.max_epochs or 1)), total=total)
+        partial(how.factor, warmup=how.warmup_steps(total, trainer.max_epochs or 1), total=total)
         for (how, _), part in zip(learners, optimizers, strict=True)
         for _ in part.param_groups
     ]

@@ -173,3 +173,13 @@ def test_the_cosine_ends_at_zero_with_any_accumulation_and_last_batch(samples: i
     assert len(record.rates) == trainer.global_step == steps
     assert record.rates[-1] == pytest.approx(0.1 * (math.pi / steps) ** 2 / 4, rel=0.01)  # a step before zero
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
+
+
+def test_warm_up_takes_at_most_half_of_a_short_training() -> None:
+    how = tiny.optimization(warmup_epochs=2, decay="cosine")
+    assert [how.warmup_steps(total, epochs) for total, epochs in ((300, 50), (24, 4), (12, 2), (6, 1))] == [
+        12,
+        12,
+        6,
+        3,
+    ]
