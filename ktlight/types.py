@@ -1,20 +1,20 @@
-"""Types that every layer shares, the words for who is who, and the legend of the shape letters.
+"""Types shared by all layers, a glossary, and the legend of the shape letters.
 
 =============== =====================================================================================================
 word            meaning
 =============== =====================================================================================================
 classifier      a network with its own preprocessing: raw images in, logits out
-student         the classifier that is to become better
-initial student the frozen copy of the student as it came
+student         the classifier to be improved
+initial student the frozen copy of the student before the transfer
 teacher         a classifier that the student learns from
-role            what a classifier is called in a run's files: ``student``, ``teacher`` or ``teacher1``, ``teacher2``
-source          a frozen classifier that can be asked for targets: the initial student (source 0) or a teacher
+role            a classifier's name in a run's files: ``student``, ``teacher`` or ``teacher1``, ``teacher2``
+source          a frozen classifier that can provide targets: the initial student (source 0) or a teacher
 candidates      the sources that a routing rule chooses from
-router          decides, for each sample, which source teaches it; the *target* is the logits it is taught with
-network         what a method trains or runs: the student (network 0), and its peers where they learn too
+router          decides which source teaches each sample; the *target* is the logits that the student learns from
+network         what a method trains or runs: the student (network 0), and its peers if they learn too
 peer            a further network that learns together with the student (``kdcl``, ``dml``, ``bikd``)
 canvas          the square that training views are drawn on, the same for all networks
-framing         how a model wants a plain image: resized, cropped, to its own input size
+framing         how plain images are prepared for a model: resized and cropped to its input size
 store           where outputs of frozen models are kept; *zoo*: where trained models are kept
 =============== =====================================================================================================
 
@@ -28,7 +28,7 @@ N      networks that train, the student is 0
 B      samples of a batch
 C      classes
 D      features
-K      samples that one is contrasted with
+K      samples that each sample is contrasted with
 E      dimensions of an embedding
 ====== ==================================================
 """
@@ -40,15 +40,14 @@ from torch import Tensor
 
 
 class Batch(TypedDict):
-    """What flows from the data to the loss.
+    """A batch, as it flows from the data to the loss.
 
     Attributes:
         image: Raw pixels, ``uint8 [B, 3, H, W]``, never normalised (a user's own data set may give floats).
         label: ``int64 [B]``.
         index: Stable row number of each sample within its split, ``int64 [B]``.
-        view: Number of the augmented view that every image of the batch shows; -1 for the plain image.
-        peer_images: The same samples in other views, one for each further network, where networks see views of their
-            own.
+        view: Number of the augmented view of all images in the batch; -1 for plain images.
+        peer_images: The same samples in other views, one for each further network, if networks see their own views.
     """
 
     image: Tensor
@@ -59,11 +58,11 @@ class Batch(TypedDict):
 
 
 class RoutedBatch(Batch):
-    """A batch into which the sample router has written who teaches what.
+    """A batch to which the sample router has added each sample's source and target.
 
     Attributes:
         source: Which source teaches each sample, ``int64 [B]``; -1 leaves the sample out.
-        target: The logits each sample is taught with, ``float [B, C]``.
+        target: The target logits of each sample, ``float [B, C]``.
         features: The features of each candidate, ``float [B, D_m]``, for methods that need them.
     """
 
@@ -82,14 +81,14 @@ class LogitSource(Protocol):
     name: str
 
     def to(self, device: torch.device) -> None:
-        """Move what the source holds to ``device``."""
+        """Move the source to ``device``."""
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the source's logits for a batch, ``[B, C]``, without a gradient."""
 
 
 class FeatureSource(LogitSource, Protocol):
-    """A source that also tells what its logits are computed from: the input of its classifier layer."""
+    """A source that also returns features: the input of its classifier layer."""
 
     @property
     def num_features(self) -> int:

@@ -1,1 +1,1 @@
-"""Answers: the one way to ask a model about images, live or from the store."""
+"""Answers: the only way to get a model's outputs on images, live or from the store."""

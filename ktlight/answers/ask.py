@@ -1,4 +1,4 @@
-"""The one way to ask models about images: from the store or live, one model or several, on any number of processes."""
+"""Models' outputs on images: from the store or live, for one or several models, on any number of processes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from ktlight.types import Batch
 
 @dataclass(frozen=True)
 class Answers:
-    """What models say of the test samples, on the processor.
+    """Models' predictions on the test samples, on the CPU.
 
     Attributes:
         index: Sample indices, ascending, ``[n]``.
         label: Labels, ``[n]``.
-        prediction: Predicted class by model, ``[n]`` each.
+        prediction: Predicted classes by model, ``[n]`` each.
         confidence: Log-odds of the predicted class by model, ``[n]`` each.
-        mean: Class with the largest probability on average over the models, ``[n]``.
+        mean: Class with the largest mean probability over the models, ``[n]``.
     """
 
     index: Tensor
@@ -39,10 +39,10 @@ class Answers:
 
 
 def ask(classifier: Classifier, images: OrderedView, outputs: OutputStore) -> Iterator[Tensor]:
-    """Yield a model's logits for images, ``float [b, C]`` on the processor, batch by batch in the order of the rows.
+    """Yield a model's logits for images, ``float [b, C]`` on the CPU, batch by batch in row order.
 
-    A frozen model answers from the store where its outputs are or can be stored; any other runs now, in evaluation
-    mode. Never more than a batch is held in memory.
+    A frozen model's logits come from the store if they are or can be stored; any other model runs now, in evaluation
+    mode. At most one batch is held in memory.
 
     Args:
         classifier: The model.
@@ -72,7 +72,7 @@ def all_logits(classifier: Classifier, images: OrderedView, outputs: OutputStore
 
 
 def answers(models: Mapping[str, Classifier], data: ImageDataModule, outputs: OutputStore) -> Answers:
-    """Return what models say of the test samples, each asked in its own framing.
+    """Return models' predictions on the test samples, each in its own framing.
 
     Args:
         models: The models by role.
@@ -103,7 +103,7 @@ def answers(models: Mapping[str, Classifier], data: ImageDataModule, outputs: Ou
 
 
 class Evaluation(LightningModule):
-    """Asks every model about every test sample, dealt to several processes."""
+    """Evaluates every model on every test sample, split over several processes."""
 
     def __init__(self, models: Mapping[str, Classifier]) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Evaluation(LightningModule):
         self.gathered: dict[str, Tensor] = {}
 
     def test_step(self, batches: list[Batch], batch_idx: int) -> None:
-        """Collect the same rows as each model sees them."""
+        """Collect the predictions for the same rows in each model's framing."""
         sources = [LiveSource(name, cast(Classifier, model)) for name, model in self.models.items()]
         logits_KBC = torch.stack([source.logits(batch).float() for source, batch in zip(sources, batches, strict=True)])
         self.predictions.update(logits_KBC, batches[0]["label"], batches[0]["index"])

@@ -30,22 +30,22 @@ from ktlight.types import Batch, LogitSource
 logger = logging.getLogger(__name__)
 
 SOFTWARE = " ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm", "simplejpeg"))
-PROBE = 4  # rows asked twice
-SAME = 8  # roundings: answers that differ by more, in units of the largest logit, are different answers
+PROBE = 4  # rows computed twice
+SAME = 8  # rounding errors, relative to the largest logit, within which two outputs count as equal
 
 
-class Unrepeatable(UserError):  # noqa: N818  (says what the outputs are)
+class Unrepeatable(UserError):  # noqa: N818
     """Outputs that are not a function of the sample, so that storing them would change the run."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where and how frozen models run: as the trainer runs the student.
+    """Where and how frozen models run: the same as the student in the trainer.
 
     Attributes:
         root: The device.
         context: The trainer's precision context.
-        name: Stands for both in keys.
+        name: Identifies both in keys.
     """
 
     root: torch.device
@@ -55,13 +55,13 @@ class Device:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one model is asked, and what is kept of its answers.
+    """A model's requested outputs, and the form to store them in.
 
     Attributes:
         classifier: The model.
-        views: What it is asked about; they differ by their number only.
-        form: What is kept, and how.
-        asked_again: Whether this run or a similar one asks the same again, so that storing pays.
+        views: The views to compute; they differ only in their number.
+        form: What to store, and how.
+        asked_again: Whether this run or a similar one will need the same again, so that storing pays off.
     """
 
     classifier: Classifier
@@ -71,7 +71,7 @@ class Outputs:
 
 
 class OutputStore:
-    """The store, by the config groups ``store`` and ``trainer``.
+    """The store, configured by the groups ``store`` and ``trainer``.
 
     Args:
         config: The composed config.
@@ -94,13 +94,13 @@ class OutputStore:
     def sources(
         self, live: Sequence[LiveSource], data: ImageDataModule, epochs: int, features: bool = False
     ) -> list[LogitSource]:
-        """Return sources that answer from the store for all views that ``epochs`` epochs of training show.
+        """Return sources that read from the store, for all views of ``epochs`` epochs of training.
 
         Args:
-            live: The same sources, computed.
-            data: What they are asked about.
-            epochs: Of the training.
-            features: Whether they are to tell their features too.
+            live: The same sources, computed live.
+            data: The images.
+            epochs: Number of training epochs.
+            features: Whether they also return features.
         """
         return [self._source(source, data, epochs, features) for source in live]
 
@@ -120,24 +120,24 @@ class OutputStore:
         return {view.view: numbers for view, numbers in zip(wanted.views, stored, strict=True)}
 
     def training_outputs(self, classifier: Classifier, data: ImageDataModule, epochs: int) -> Outputs:
-        """Return what a transfer of ``epochs`` epochs asks of a classifier."""
+        """Return the outputs of a classifier that a transfer of ``epochs`` epochs needs."""
         views = [data.training_view(view) for view in data.training_views(epochs)]
         return Outputs(classifier, views, make_form(self.top_k, classifier.num_classes), data.views is not None)
 
     def outputs(self, classifier: Classifier, views: Sequence[OrderedView]) -> list[Tensor] | None:
-        """Return the stored logits ``[rows, C]`` of each view, all of them, computing what is missing.
+        """Return the stored logits ``[rows, C]`` of each view, computing those that are missing.
 
         Returns:
-            None where the outputs are to be computed live: ``store=off``, or ``auto`` and they are not a function of
-            the sample, or there is no room for them, which is said.
+            None if the outputs must be computed live: with ``store=off``, or with ``auto`` if they are not a function
+            of the sample or do not fit, which is logged.
 
         Raises:
-            UserError: ``store=readonly`` and an entry is missing or damaged; ``store=fill`` and they cannot be stored.
+            UserError: If ``store=readonly`` and an entry is missing or damaged, or ``store=fill`` and storing fails.
         """
         return self._stored(Outputs(classifier, views, Full()))
 
     def fill(self, classifier: Classifier, data: ImageDataModule, epochs: int) -> None:
-        """Store what a transfer asks of a classifier: all training views and the plain test images.
+        """Store the outputs that a transfer needs: on all training views and the plain test images.
 
         Raises:
             UserError: As for `outputs`.
@@ -166,7 +166,7 @@ class OutputStore:
         return [stored for stored in found.values() if stored is not None]
 
     def keys(self, wanted: Outputs) -> list[Key]:
-        """Return what the outputs for each view are known by."""
+        """Return the key of the outputs for each view."""
         classifier = wanted.classifier
         weights, architecture = classifier.weights_hash(), structure(classifier.network)
         return [
@@ -191,7 +191,7 @@ class OutputStore:
         except Damaged as error:
             if self.mode == "readonly":
                 raise UserError(f"{error}; with store=auto it is computed anew") from error
-            return None  # whoever holds its lock deletes it and says so
+            return None  # the lock's holder deletes it and reports it
 
     def _compute(self, wanted: Outputs, missing: dict[Key, OrderedView]) -> dict[Key, Tensor]:
         name = wanted.classifier.name
@@ -207,12 +207,12 @@ class OutputStore:
         shapes = {key: Shape(len(view.rows), first.shape[1], dtype) for key, view in missing.items()}
         self.store.make_room(sum(self.store.remaining(key, shape) for key, shape in shapes.items()))
         stored: dict[Key, Tensor] = {}
-        for wait in (False, True):  # what another process is at comes last, and may be ready then
+        for wait in (False, True):  # entries locked by another process come last, and may be ready by then
             for key in [key for key in missing if key not in stored]:
                 with self.store.lock(key, wait=wait) as held:
                     if held:
                         stored[key] = self._fill(wanted, key, missing[key], shapes[key])
-        wanted.classifier.cpu()  # it has said all it is asked for
+        wanted.classifier.cpu()  # its outputs are all stored now
         return stored
 
     def _fill(self, wanted: Outputs, key: Key, view: OrderedView, shape: Shape) -> Tensor:
@@ -244,10 +244,10 @@ class OutputStore:
                 bar.update(len(batch["label"]))
 
     def _probe(self, wanted: Outputs) -> Tensor:
-        """Return what is stored of a few rows, if their answers are the same a second time, in other company.
+        """Return the outputs of a few rows, if they are the same when computed again in another batch.
 
         Raises:
-            Unrepeatable: They are not.
+            Unrepeatable: If they are not.
         """
         view = replace(wanted.views[0], batch_size=2 * PROBE, workers=0)
         companies = (view.rows[: 2 * PROBE], np.concatenate([view.rows[:PROBE], view.rows[2 * PROBE : 3 * PROBE]]))
@@ -274,7 +274,7 @@ class OutputStore:
 
 
 def check_repeatable(wanted: Outputs) -> None:
-    """Raise `Unrepeatable` where it shows, before anything is asked, that a sample's answer would not stay the same."""
+    """Raise `Unrepeatable` if it is clear in advance that a sample's output would vary."""
     who = f"the outputs of {wanted.classifier.name} are not stored, since"
     if any(module.training for module in wanted.classifier.modules()):
         raise Unrepeatable(f"{who} it is in training mode")

@@ -1,5 +1,5 @@
-"""Classifiers: a network with its own preprocessing, where its weights come from, and where they are kept.
+"""Classifiers: networks with their own preprocessing, the sources of their weights, and the zoo.
 
 Importing this package, :mod:`ktlight.models.names` or :mod:`ktlight.models.spec` imports neither torch nor timm,
-so names and configurations are checked at once.
+so names and configurations are checked quickly.
 """

@@ -1,4 +1,4 @@
-"""Making classifiers: with weights from a checkpoint, the local zoo or the Hub, or new ones for pretraining."""
+"""Building classifiers: with weights from a checkpoint, the local zoo or the Hub, or random ones for pretraining."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,17 +42,17 @@ def build_classifier(
 ) -> Classifier:
     """Return a trained classifier whose logits are in the order of the data's classes.
 
-    Its preprocessing is what the user says in ``config``, else what the weights' record says, else timm's default.
+    Its preprocessing is taken from ``config``, else from the weights' record, else from timm's default.
 
     Args:
-        config: Which model; its checkpoint is where the weights are, else the Hub.
-        provenance: What is said of these weights.
-        class_names: Names of the data's classes; where the model's are the same in another order, it is re-ordered.
-        wnids: Their WordNet ids, where they are known; a model may name its classes by these.
-        data_identity: Identity of the data; a model trained on them answers in their labels, however they were called.
+        config: The model; weights come from its checkpoint, else from the Hub.
+        provenance: Where these weights came from.
+        class_names: Names of the data's classes; a model with the same names in another order is reordered.
+        wnids: Their WordNet ids, if known; a model may name its classes by these.
+        data_identity: Identity of the data; a model trained on it uses its labels, whatever they were called.
 
     Raises:
-        UserError: The weights cannot be read, or belong to another model or to other classes.
+        UserError: If the weights cannot be read, or belong to another model or to other classes.
     """
     network: Any = load_network(config, config.checkpoint)
     if network.num_classes != len(class_names):
@@ -70,12 +70,12 @@ def build_classifier(
 def align_classes(
     network: Any, class_names: Sequence[str], config: ModelConfig, wnids: Sequence[str] | None = None
 ) -> tuple[str, ...] | None:
-    """Put a network's classes into the order of the data's, in place; return their names, if they have any.
+    """Reorder a network's classes in place to match the data's; return their names, if known.
 
-    They are compared by their names, or by WordNet ids where both have these.
+    Classes are compared by name, or by WordNet id if both sides have one.
 
     Raises:
-        ForeignClasses: They are others.
+        ForeignClasses: If the classes are different.
     """
     from_hub = config.checkpoint is None or config.checkpoint.startswith(HUB_PREFIX)
     own = recorded_names(network, wnids or class_names, from_hub=from_hub)
@@ -87,7 +87,7 @@ def align_classes(
 
 
 def provenance_of(config: ModelConfig) -> Provenance:
-    """Return what is known of the weights of a checkpoint that is none of the zoo's, or else of the Hub's."""
+    """Return the provenance of a checkpoint outside the zoo, or without one of the Hub's weights."""
     if config.checkpoint is None or config.checkpoint.startswith(HUB_PREFIX):
         recorded = recorded_config(config.architecture)
         location = config.checkpoint or recorded.hf_hub_id or config.architecture
@@ -96,7 +96,7 @@ def provenance_of(config: ModelConfig) -> Provenance:
 
 
 def entry_provenance(entry: Entry, *, trained_now: bool = False) -> Provenance:
-    """Return what is known of a model of the zoo."""
+    """Return the provenance of a model from the zoo."""
     record = entry.record
     return Provenance(
         "zoo",
@@ -112,10 +112,10 @@ def entry_provenance(entry: Entry, *, trained_now: bool = False) -> Provenance:
 
 
 def new_classifier(config: ModelConfig, *, num_classes: int, native_size: int) -> Classifier:
-    """Return a classifier with random weights, for pretraining alone.
+    """Return a classifier with random weights, for pretraining only.
 
     Args:
-        config: Which model; its checkpoint plays no part.
+        config: The model; its checkpoint is ignored.
         num_classes: Number of classes of the data.
         native_size: Short side of the images in pixels; see :func:`training_size`.
 
@@ -129,11 +129,11 @@ def new_classifier(config: ModelConfig, *, num_classes: int, native_size: int) -
 
 
 def load_network(config: ModelConfig, checkpoint: str | None = None) -> nn.Module:
-    """Return the network of a checkpoint, with as many classes as it was trained for, at the input size asked for.
+    """Return the network of a checkpoint, with the classes it was trained for, at the requested input size.
 
     Args:
-        config: Which model is expected there.
-        checkpoint: As in :class:`ModelConfig`; None takes the weights on the Hub that timm records for the model.
+        config: The model expected in the checkpoint.
+        checkpoint: As in :class:`ModelConfig`; None uses the Hub weights that timm records for the model.
 
     Raises:
         UserError: If the weights cannot be read or belong to another model.
@@ -171,7 +171,7 @@ def _load_file(config: ModelConfig, path: Path) -> nn.Module:
 
 
 def _classes_of(state: Mapping[str, Tensor], architecture: str) -> int:
-    """Return the length of the last layer's output in a state dict, or what timm records if there is no such layer."""
+    """Return the output size of the last layer in a state dict, or the one timm records if there is no such layer."""
     weights = (f"{layer}.weight" for layer in classifier_layers(architecture))
     lengths = (len(state[weight]) for weight in weights if weight in state)
     return next(lengths, recorded_config(architecture).num_classes)

@@ -35,11 +35,11 @@ hf upload YOUR_NAME/MODEL_NAME PATH_OF_THIS_FOLDER .
 
 
 def model_card(classifier: Classifier, record: Mapping[str, Any], *, is_timm: bool) -> str:
-    """Return the card in Markdown: what the model is, how to load it, how it was made, how to push it to the Hub.
+    """Return the card in Markdown: the model, how to load it, how it was trained, how to push it to the Hub.
 
     Args:
         classifier: The model.
-        record: How it was made; its plain values and intervals are shown.
+        record: Training record; its plain values and intervals are shown.
         is_timm: Whether timm can build the architecture.
     """
     architecture, licence = classifier.architecture, classifier.provenance and classifier.provenance.licence
@@ -78,7 +78,7 @@ def model_card(classifier: Classifier, record: Mapping[str, Any], *, is_timm: bo
 
 
 def _shown(value: Any) -> str:
-    """Return a plain value or an interval as the card shows it, numbers rounded; nothing for all else."""
+    """Return a plain value or interval as shown on the card, numbers rounded; nothing for anything else."""
     if isinstance(value, float):
         return f"{value:.2f}" if abs(value) >= 0.01 else f"{value:.2g}"
     if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(each, float) for each in value):

@@ -1,4 +1,4 @@
-"""Reading weights from disk, and saying plainly why they cannot be used."""
+"""Reading weights from disk, with clear errors if they cannot be used."""
 
 import json
 import pickle
@@ -26,7 +26,7 @@ def find_checkpoint(checkpoint: str) -> Path:
     """Return the path of a local checkpoint, a file or a folder.
 
     Raises:
-        UserError: If nothing is there; the message names what is nearest in the same folder.
+        UserError: If it does not exist; the message suggests the nearest name in the same folder.
     """
     path = Path(checkpoint).expanduser()
     if path.exists():
@@ -74,7 +74,7 @@ def weights_file(path: Path) -> Path:
     """Return the file that holds the weights of a checkpoint: the path itself, or the file in a timm folder.
 
     Raises:
-        UserError: The folder has none.
+        UserError: If the folder has none.
     """
     if not path.is_dir():
         return path
@@ -100,15 +100,15 @@ def _read_pickled(path: Path) -> Any:
         if not ("unsupported global" in str(error).lower() or _calls_code(path)):
             raise UserError(f"{path} is truncated or not a PyTorch file; copy or save it again.") from error
         raise UserError(
-            f"{path} holds Python objects beside weights. Loading it would run code, so it is refused; "
-            "where you trust it, save its network.state_dict() again as safetensors."
+            f"{path} holds Python objects besides weights. Loading it would run code, so it is refused; "
+            "if you trust it, save its network.state_dict() again as safetensors."
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
         raise UserError(f"{path} is truncated or not a PyTorch file ({error}); copy or save it again.") from error
 
 
 def _calls_code(path: Path) -> bool:
-    """Return whether a file is a plain pickle that imports something; nothing of it is run."""
+    """Return whether a file is a plain pickle that imports something, without executing it."""
     with path.open("rb") as file:
         try:
             return any(operation.name in IMPORTING for operation, _, _ in pickletools.genops(file))
@@ -124,7 +124,7 @@ def _bare(name: str) -> str:
 
 @dataclass(frozen=True)
 class Differences:
-    """How a state dict differs from what a network needs; sorted names of tensors."""
+    """Differences between a state dict and a network; sorted tensor names."""
 
     missing: list[str]
     unexpected: list[str]
@@ -158,7 +158,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 
 def load_state(network: nn.Module, state: Mapping[str, Tensor], origin: Path) -> None:
-    """Load ``state``, which came from the file or folder ``origin``; every tensor must fit, else a UserError."""
+    """Load ``state``, read from ``origin``, into a network; raise `UserError` unless every tensor fits."""
     if differences := compare(network, state):
         architecture = getattr(network, "pretrained_cfg", {}).get("architecture") or type(network).__name__
         raise UserError(f"{origin} does not hold the weights of {architecture}: {differences}. Is it another model's?")

@@ -1,4 +1,4 @@
-"""The names of a model's classes beside those of the data: the same, in another order, or others."""
+"""Comparison of a model's class names with the data's: the same, reordered or different."""
 
 import re
 from collections.abc import Sequence
@@ -15,25 +15,25 @@ SYNSET = re.compile(r"n\d{8}")
 SHOWN = 3
 
 
-class ForeignClasses(UserError):  # noqa: N818  (says what the classes are)
+class ForeignClasses(UserError):  # noqa: N818
     """A model's classes are not those of the data."""
 
 
 def are_names(names: Sequence[str] | None) -> bool:
-    """Return whether classes have names of their own, and not just their numbers."""
+    """Return whether classes have real names, not just their numbers."""
     return bool(names) and list(names or ()) != [str(number) for number in range(len(names or ()))]
 
 
 def recorded_names(network: Any, data_names: Sequence[str], *, from_hub: bool) -> tuple[str, ...] | None:
-    """Return the class names that the record of a network's weights holds; None where it has none.
+    """Return the class names recorded with a network's weights; None if there are none.
 
-    The record of timm's ImageNet-1k weights does not list the names: they are the WordNet ids in order, or timm's
-    descriptions where the data are named by these.
+    The record of timm's ImageNet-1k weights does not list names: they are the WordNet ids in order, or timm's
+    descriptions if the data use those.
 
     Args:
-        network: A network of timm, with the record of its weights.
+        network: A timm network, with the record of its weights.
         data_names: Names of the data's classes.
-        from_hub: Whether the weights are those that timm records; a file of weights alone may be for anything.
+        from_hub: Whether the weights are those that timm records; a bare weights file may be for any classes.
     """
     recorded = network.pretrained_cfg.get("label_names")
     if recorded:
@@ -48,18 +48,18 @@ def recorded_names(network: Any, data_names: Sequence[str], *, from_hub: bool) -
 
 
 def class_columns(own: Sequence[str] | None, data_names: Sequence[str], model: str) -> list[int] | None:
-    """Return which of a model's classes is each class of the data; None where the order is the same or not known.
+    """Return the model's class index of each class of the data; None if the order is the same or unknown.
 
     >>> class_columns(["cat", "dog", "owl"], ["owl", "cat", "dog"], "teacher")
     [2, 0, 1]
 
     Args:
-        own: Names of the model's classes, as many as the data's.
+        own: Names of the model's classes, as many as the data has.
         data_names: Names of the data's classes.
         model: For the message.
 
     Raises:
-        ForeignClasses: They are different classes.
+        ForeignClasses: If the classes are different.
     """
     own = list(own or ())
     if not are_names(own) or not are_names(data_names) or own == list(data_names):
@@ -81,10 +81,10 @@ def class_columns(own: Sequence[str] | None, data_names: Sequence[str], model: s
 
 @torch.no_grad()
 def reorder_classes(network: nn.Module, columns: Sequence[int], model: str) -> None:
-    """Put the classes of a network into another order, in place: logit ``i`` becomes what logit ``columns[i]`` was.
+    """Reorder a network's classes in place: logit ``i`` becomes the former logit ``columns[i]``.
 
     Raises:
-        UserError: The network has no layer of its own for the logits.
+        UserError: If the network has no separate layer for the logits.
     """
     layers = classifier_layers(network)
     tensors = [parameter for layer in layers for parameter in layer.parameters()]

@@ -16,19 +16,19 @@ from ktlight.models.provenance import Provenance
 
 
 class Classifier(nn.Module):
-    """Any two classifiers take the same raw batch, because each brings its own preprocessing.
+    """A network with its own preprocessing, so that all classifiers take the same raw batch.
 
     Args:
         network: Maps preprocessed images to logits ``[B, C]``.
-        preprocess: Maps raw images to what ``network`` takes; ``nn.Identity()`` for a user's own network.
-        name: What the user calls it.
+        preprocess: Maps raw images to the input of ``network``; ``nn.Identity()`` for a user's own network.
+        name: The user's name for it.
         architecture: timm's name without a tag, or the name of the user's own class.
         num_classes: Number of logits, C.
 
     Attributes:
-        class_names: In the order of the logits; None where the source of the weights names no classes.
-        provenance: Where the weights came from; None where nothing was said of that.
-        frozen: Whether it never changes.
+        class_names: In the order of the logits; None if the source of the weights names no classes.
+        provenance: Where the weights came from; None if unknown.
+        frozen: Whether it can no longer change.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -51,12 +51,12 @@ class Classifier(nn.Module):
         """Wrap a network made by timm, with the preprocessing recorded in it.
 
         Args:
-            network: Made by timm.
-            name: What the user calls it.
-            overrides: What is to hold in place of the record; see :meth:`Preprocess.from_network`.
+            network: A timm network.
+            name: The user's name for it.
+            overrides: Settings that replace recorded ones; see :meth:`Preprocess.from_network`.
 
         Raises:
-            UserError: If the network takes no images of ``img_size`` pixels.
+            UserError: If the network does not accept images of ``img_size`` pixels.
         """
         recorded: Any = network  # timm adds attributes that nn.Module does not declare
         if overrides.get("img_size") is not None:
@@ -71,7 +71,7 @@ class Classifier(nn.Module):
 
     @property
     def framing(self) -> Framing | None:
-        """How this model wants a plain image of any size; None for a user's own network, which has no wish."""
+        """How plain images are prepared for this model; None for a user's own network (the canvas)."""
         return self.preprocess.framing if isinstance(self.preprocess, Preprocess) else None
 
     def forward(self, image: Tensor) -> Tensor:
@@ -81,18 +81,18 @@ class Classifier(nn.Module):
 
     @cached_property
     def feature_tap(self) -> FeatureTap:
-        """What catches the network's features.
+        """Captures the network's features.
 
         Raises:
-            UserError: The network has no classifier layer, hence no features.
+            UserError: If the network has no classifier layer, hence no features.
         """
         return FeatureTap(self.network, self.name)
 
     def logits_and_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits ``[B, C]`` and, of the same pass, the features ``[B, D]`` that they are computed from.
+        """Return the logits ``[B, C]`` and, from the same pass, the features ``[B, D]`` that they are computed from.
 
         Raises:
-            UserError: The network has no features.
+            UserError: If the network has no features.
         """
         tap = self.feature_tap
         tap.listening = True
@@ -107,21 +107,21 @@ class Classifier(nn.Module):
         return super().train(mode and not self.frozen)
 
     def frozen_copy(self) -> Self:
-        """Return a copy that never changes: no gradients, and evaluation mode even after ``train()``.
+        """Return a copy that cannot change: no gradients, and evaluation mode even after ``train()``.
 
-        Of a frozen classifier it is that one itself.
+        A frozen classifier returns itself.
         """
         return self if self.frozen else copy.deepcopy(self).freeze()
 
     def freeze(self) -> Self:
-        """Let this classifier never change again, and return it."""
+        """Freeze the classifier in place and return it."""
         self.frozen, self._hash = True, None
         return self.eval().requires_grad_(False)
 
     def weights_hash(self) -> str:
-        """Return the SHA-256 of the network's state dict: names, types, shapes and values, in the order of names.
+        """Return the SHA-256 of the network's state dict: names, types, shapes and values, ordered by name.
 
-        That of a frozen classifier is computed once.
+        Computed only once for a frozen classifier.
         """
         if not self.frozen:
             return _state_hash(self.network)

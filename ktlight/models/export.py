@@ -1,4 +1,4 @@
-"""Writing a classifier as a folder that others can load with nothing of ours."""
+"""Exporting a classifier to a folder that can be loaded without ktlight."""
 
 import copy
 import json
@@ -24,19 +24,19 @@ from ktlight.models.preprocess import Preprocess
 def export_classifier(
     classifier: Classifier, folder: Path, *, record: Mapping[str, Any], class_names: Sequence[str] = ()
 ) -> None:
-    """Write ``folder``, replacing what is there: weights, how they were made, and a model card.
+    """Write the weights, their training record and a model card to ``folder``, replacing its contents.
 
-    A network of timm becomes a folder for ``timm.create_model("local-dir:<folder>", pretrained=True)``, with its
-    constructor arguments, preprocessing and class names; of a user's own network, only the state dict is kept.
+    A timm network is saved for ``timm.create_model("local-dir:<folder>", pretrained=True)``, with its constructor
+    arguments, preprocessing and class names; for a user's own network, only the state dict is saved.
 
     Args:
-        classifier: What to write; it may be on any device.
-        folder: Where to; it appears whole or not at all.
-        record: How the classifier was made, for ``training_record.json``; anything that JSON can hold.
+        classifier: The classifier, on any device.
+        folder: The destination, written atomically.
+        record: How the classifier was trained, for ``training_record.json``; must be JSON-serialisable.
         class_names: Names of the classes in the order of the logits.
 
     Raises:
-        UserError: If the folder cannot be written, as when the disk is full.
+        UserError: If the folder cannot be written, for example because the disk is full.
     """
     is_timm = hasattr(classifier.network, "pretrained_cfg")
     with whole_folder(folder) as temporary:
@@ -46,13 +46,13 @@ def export_classifier(
             _write_weights(classifier.network, temporary)
         (temporary / "training_record.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(classifier, record, is_timm=is_timm), encoding="utf-8")
-        for file in temporary.iterdir():  # safetensors writes files that nobody else may read, whatever the umask
+        for file in temporary.iterdir():  # safetensors ignores the umask and makes files private
             file.chmod((temporary / "README.md").stat().st_mode)
 
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside ``folder`` that takes its place at the end; nothing is left behind on failure.
+    """Yield a new folder next to ``folder`` that replaces it at the end; on failure nothing is left behind.
 
     Raises:
         UserError: If it cannot be written.

@@ -1,4 +1,4 @@
-"""The features of a network: what its classifier layer is given."""
+"""The features of a network: the input of its classifier layer."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from ktlight.errors import UserError
 
 
 class FeatureTap:
-    """Catches the features of a network while it computes its logits.
+    """Captures the features of a network while it computes its logits.
 
-    The hooks stay on the network for good and listen only when told to: a compiled network does not notice hooks that
-    come and go.
+    The hooks stay on the network permanently and are switched on and off: a compiled network does not notice hooks
+    being added or removed.
 
     Args:
-        network: A network of timm, or any with ``get_classifier()`` in timm's sense.
-        name: What the user calls it.
+        network: A timm network, or any other with timm's ``get_classifier()``.
+        name: The user's name for it.
 
     Attributes:
         width: Number of features, D.
-        listening: Whether features are caught.
-        seen: Those caught, ``[B, D_l]`` of each classifier layer.
+        listening: Whether features are being captured.
+        seen: The captured features, ``[B, D_l]`` of each classifier layer.
 
     Raises:
-        UserError: It has no classifier layer.
+        UserError: If it has no classifier layer.
     """
 
     def __init__(self, network: nn.Module, name: str) -> None:
@@ -41,14 +41,14 @@ class FeatureTap:
         for layer in layers:
             layer.register_forward_pre_hook(self._catch)
         if network._compiled_call_impl is not None:
-            torch.compiler.reset()  # what was compiled before would pass the hooks by
+            torch.compiler.reset()  # code compiled earlier would bypass the hooks
 
     def _catch(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if self.listening:
             self.seen.append(inputs[0].flatten(1))
 
     def take(self) -> Tensor:
-        """Return the features ``[B, D]`` of the last pass, those of several classifier layers side by side."""
+        """Return the features ``[B, D]`` of the last pass, concatenated over classifier layers."""
         features_BD, self.seen = torch.cat(self.seen, 1), []
         return features_BD
 
@@ -65,5 +65,5 @@ def classifier_layers(network: Any) -> list[nn.Module]:
 
 
 def _width(layer: nn.Module) -> int:
-    """Return how many numbers a layer takes: the second size of its first matrix, linear or convolution."""
+    """Return the number of inputs of a layer: the second dimension of its first matrix, linear or convolution."""
     return next(int(parameter.shape[1]) for parameter in layer.parameters() if parameter.ndim >= 2)

@@ -1,4 +1,4 @@
-"""Weights from the Hugging Face Hub, by way of timm."""
+"""Weights from the Hugging Face Hub, through timm."""
 
 import timm
 from huggingface_hub import HfApi, try_to_load_from_cache
@@ -14,14 +14,14 @@ PATIENCE = 10  # seconds to wait for the Hub's first answer
 
 
 def load_from_hub(config: ModelConfig, source: str) -> nn.Module:
-    """Return a network of timm with weights of the Hub, downloaded at most once.
+    """Return a timm network with weights from the Hub, downloaded at most once.
 
     Args:
         config: Its name and constructor arguments.
-        source: ``hf-hub:organisation/name``, or a name of timm, whose weights lie on the Hub too.
+        source: ``hf-hub:organisation/name``, or a timm name, whose weights are on the Hub too.
 
     Raises:
-        UserError: If the Hub cannot be reached, or has no such model.
+        UserError: If the Hub cannot be reached or has no such model.
     """
     is_named = source.startswith(HUB_PREFIX)
     repository = source.removeprefix(HUB_PREFIX) if is_named else recorded_config(source).hf_hub_id
@@ -40,7 +40,7 @@ def load_from_hub(config: ModelConfig, source: str) -> nn.Module:
 
 
 def _reach(repository: str) -> None:
-    """Ask the Hub once, unless weights are at hand: downloads retry for half a minute before they give up."""
+    """Check once that the Hub responds, unless weights are cached: downloads would retry for half a minute."""
     name, _, revision = repository.partition("@")
     at_hand = (try_to_load_from_cache(name, file, revision=revision or None) for file in WEIGHT_FILES)
     if not any(isinstance(path, str) for path in at_hand):

@@ -1,4 +1,4 @@
-"""Evaluation mode for a while, and back to exactly what was before."""
+"""Temporary evaluation mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from torch import nn
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode within the block; after it every part is in the mode it was in.
+    """Put a module in evaluation mode within the block, then restore the mode of every submodule.
 
-    ``train(mode)`` would put all parts into one mode, also those that are kept in evaluation mode because they do not
+    ``train(mode)`` would set all submodules to one mode, including those kept in evaluation mode because they do not
     learn.
     """
     modes = [(part, part.training) for part in module.modules()]

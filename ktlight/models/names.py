@@ -1,4 +1,4 @@
-"""Names of models: short aliases and every architecture of timm, known without importing timm."""
+"""Model names: short aliases and every timm architecture, found without importing timm."""
 
 import re
 from functools import cache
@@ -40,7 +40,7 @@ ALIASES: dict[str, str] = {
     "regnety_400mf": "regnety_004",
     "regnety_1600mf": "regnety_016",
 }
-"""Short names on the left, timm's on the right; ``resnet50``, ``test_vit`` and the like are timm's own."""
+"""Aliases to timm names; ``resnet50``, ``test_vit`` and the like are timm's own names."""
 
 _REGISTERED = re.compile(r"^@register_model\s*\n(?:@.*\n)*def (\w+)", re.MULTILINE)
 
@@ -49,8 +49,8 @@ _REGISTERED = re.compile(r"^@register_model\s*\n(?:@.*\n)*def (\w+)", re.MULTILI
 def architectures() -> tuple[str, ...]:
     """Return every architecture of the installed timm, sorted.
 
-    Importing timm takes seconds, so its source files are searched for ``@register_model`` instead, which finds
-    exactly the names of ``timm.list_models()`` in a fraction of a second.
+    Importing timm takes seconds, so this searches its source files for ``@register_model`` instead, which finds exactly
+    the names of ``timm.list_models()`` in a fraction of a second.
     """
     specification = find_spec("timm")
     if specification is None or not specification.submodule_search_locations:

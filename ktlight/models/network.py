@@ -1,4 +1,4 @@
-"""Networks of timm, with random weights: what they take, and how they are made."""
+"""timm networks with random weights: their inputs and construction."""
 
 import inspect
 import re
@@ -30,15 +30,15 @@ def recorded_config(architecture: str) -> PretrainedCfg:
 
 
 def classifier_layers(architecture: str) -> tuple[str, ...]:
-    """Return the names of the last layers, those that give the logits; most architectures have one, some none."""
+    """Return the names of the last layers, which compute the logits; most architectures have one, some none."""
     layers = recorded_config(architecture).classifier
     return (layers,) if isinstance(layers, str) else tuple(layers or ())
 
 
 def training_size(architecture: str, native_size: int) -> int:
-    """Return the input size in pixels to train with: that of the images, but no more than the architecture's own.
+    """Return the input size in pixels to train with: that of the images, capped at the architecture's own.
 
-    It is a multiple of 32, so that the coarsest features have at least one position, and no less than timm's minimum.
+    It is a multiple of 32, so that the coarsest features have at least one position, and at least timm's minimum.
     """
     recorded = recorded_config(architecture)
     least, own = (max(size[1:]) for size in (recorded.min_input_size or (3, 0, 0), recorded.input_size))
@@ -51,7 +51,7 @@ def create_network(config: ModelConfig, num_classes: int, img_size: int | None =
     Args:
         config: Architecture and constructor arguments.
         num_classes: Number of logits.
-        img_size: Side of the square input; it reaches only the constructors that must know it (ViT, Swin, Mixer).
+        img_size: Side of the square input; passed only to constructors that need it (ViT, Swin, Mixer).
         in_chans: Number of channels of the input.
 
     Raises:
@@ -67,7 +67,7 @@ def create(source: str, arguments: dict[str, Any]) -> nn.Module:
     """Return a network with random weights; ``source`` is an architecture or ``local-dir:`` and a timm folder.
 
     Raises:
-        UserError: If timm cannot make it of these arguments.
+        UserError: If timm cannot build it with these arguments.
     """
     try:
         network: nn.Module = timm.create_model(source, pretrained=False, **arguments)
@@ -81,7 +81,7 @@ def create(source: str, arguments: dict[str, Any]) -> nn.Module:
 
 
 def _argument_hint(error: Exception, source: str) -> str:
-    """Return the names nearest to an argument that the constructor named in a TypeError does not know."""
+    """Return the valid names nearest to an argument that the constructor in a TypeError rejected."""
     unknown = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
     if unknown is None or not timm.is_model(source):
         return ""
@@ -91,10 +91,10 @@ def _argument_hint(error: Exception, source: str) -> str:
 
 
 def set_input_size(network: nn.Module, img_size: int) -> None:
-    """Make a network that is built for one input size take another; position embeddings are resampled.
+    """Change the input size of a network built for a fixed one; position embeddings are resampled.
 
     Raises:
-        UserError: If its architecture cannot, as an MLP-Mixer.
+        UserError: If its architecture cannot change it, like an MLP-Mixer.
     """
     current = get_model_input_config(network)
     if not current["fixed_input_size"] or current["input_size"][1:] == (img_size, img_size):
@@ -105,10 +105,10 @@ def set_input_size(network: nn.Module, img_size: int) -> None:
 
 
 def check_input_size(network: nn.Module, name: str, img_size: int) -> None:
-    """Ask a network once for its answer to an image of a size that it was not made for.
+    """Check that a network accepts an image of a size that it was not built for.
 
     Raises:
-        UserError: If it has none, as a vision transformer whose patches do not divide the size.
+        UserError: If it does not, like a vision transformer whose patches do not divide the size.
     """
     training = network.training
     try:

@@ -1,4 +1,4 @@
-"""From raw images to what one network expects."""
+"""From raw images to a network's input."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from ktlight.functional.geometry import CROP_MODES, INTERPOLATIONS, Framing
 
 
 class Preprocess(nn.Module):
-    """What one network does to an image before it looks at it: timm's evaluation transform, in two parts.
+    """The preprocessing of one network: timm's evaluation transform, in two parts.
 
-    `framing` brings a decoded original of any size to the network's input size; the data applies it, image by image, to
-    plain images. Training views are square and already cropped, the same for all networks of a run: they are resized to
-    the input size as they are, as in timm's own training. `forward` does that, and normalises.
+    `framing` brings a decoded original of any size to the network's input size; the data module applies it to plain
+    images one by one. Training views are square and already cropped, the same for all networks of a run, so they are
+    only resized to the input size, as in timm's own training. `forward` does that, and normalises.
 
-    It holds no weights: nothing of it enters a state dict. Its ``repr`` says all of it and can stand for it in a key.
+    It has no weights and adds nothing to a state dict. Its ``repr`` is complete and can be used in a key.
 
     Args:
-        input_size: Height and width that the network takes, in pixels.
-        crop_pct: Share of the resized image's side that the centre crop keeps.
+        input_size: Height and width of the network's input, in pixels.
+        crop_pct: Fraction of the resized image's side that the centre crop keeps.
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``; the last two with antialiasing.
         mean: Mean of each channel, for pixels in [0, 1].
         std: Standard deviation of each channel, for pixels in [0, 1].
@@ -60,8 +60,8 @@ class Preprocess(nn.Module):
         """Return the preprocessing that timm records for ``network``.
 
         Args:
-            network: A network made by timm.
-            overrides: What is to hold in place of the record; see `ktlight.models.spec.ModelConfig.preprocessing`.
+            network: A timm network.
+            overrides: Settings that replace recorded ones; see `ktlight.models.spec.ModelConfig.preprocessing`.
         """
         config = resolve_input_data_config(network, args=overrides)
         _, height, width = config["input_size"]
@@ -82,13 +82,13 @@ class Preprocess(nn.Module):
         }
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return ``float [B, 3, h, w]`` for raw images: framed ones as they are, square views resized.
+        """Return ``float [B, 3, h, w]`` for raw images: framed ones unchanged in size, square views resized.
 
         Args:
             image: ``uint8 [B, 3, H, W]``.
 
         Raises:
-            UserError: If the pixels are not raw, as in a user's own data set of normalised images.
+            UserError: If the pixels are not raw, as from a user's own data set of normalised images.
         """
         if image.dtype != torch.uint8:
             raise UserError(
@@ -104,7 +104,7 @@ class Preprocess(nn.Module):
 
 
 def resize_views(image: Tensor, framing: Framing) -> Tensor:
-    """Return a batch ``uint8 [B, 3, H, W]`` at the size of a framing, nothing cut off."""
+    """Return a batch ``uint8 [B, 3, H, W]`` resized to a framing's size, without cropping."""
     if tuple(image.shape[-2:]) == framing.size:
         return image
     if framing.interpolation == "nearest":

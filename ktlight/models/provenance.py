@@ -1,4 +1,4 @@
-"""Where a model's weights came from, and what else is recorded of it: one line for people, one mapping for results."""
+"""Where a model's weights came from and other recorded facts: one line for people, one mapping for results."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,13 +18,13 @@ class Provenance:
     Attributes:
         source: ``checkpoint``, ``zoo``, ``hub`` or ``python`` (a network given to :func:`ktlight.transfer`).
         location: The checkpoint's path, the name in the zoo or on the Hub, or the network's class.
-        trained_now: Whether this run trained it, for the zoo.
-        epochs: How long it was trained; None where that is not known, as for the following.
-        seed: Of its training.
-        acc: Its accuracy on the validation split, in percent.
-        holdout: Share of the training images that it was trained without, since they were held out.
-        data: Identity of the data set that it was trained on.
-        licence: Of the weights, as their record names it.
+        trained_now: Whether this run trained it.
+        epochs: Training epochs; like the following, None if unknown.
+        seed: Seed of its training.
+        acc: Accuracy on the validation split, in percent.
+        holdout: Share of the training images that were held out from its training.
+        data: Identity of the data set it was trained on.
+        licence: Licence of the weights, from their record.
     """
 
     source: Literal["checkpoint", "zoo", "hub", "python"]
@@ -38,7 +38,7 @@ class Provenance:
     licence: str | None = None
 
     def may_have_seen(self, holdout: float) -> bool:
-        """Return whether the weights may have been trained on the images that a run holds out; the zoo knows."""
+        """Return whether the weights may have been trained on a run's held-out images; only the zoo can rule it out."""
         return self.source != "zoo" or (self.holdout or 0) != holdout
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Provenance:
 
 
 def trained_for(epochs: int | None, seed: int | None, acc: float | None) -> str:
-    """Return what is said of a training in passing.
+    """Return a short description of a training.
 
     >>> trained_for(20, 0, 83.987)
     '20 epochs, seed 0, 83.99%'
@@ -58,7 +58,7 @@ def trained_for(epochs: int | None, seed: int | None, acc: float | None) -> str:
 
 
 def model_facts(classifier: "Classifier") -> dict[str, Any]:
-    """Return what the results of a run record of one of its models; ``weights`` is the hash as the model is now."""
+    """Return the facts about a model that a run's results record; ``weights`` is the current hash."""
     preprocess = classifier.preprocess
     recorded = preprocess.data_config() if isinstance(preprocess, Preprocess) else {}
     facts = {fact: recorded.get(fact) for fact in FACTS}
@@ -74,14 +74,14 @@ def model_facts(classifier: "Classifier") -> dict[str, Any]:
 
 
 def _recorded(provenance: Provenance | None) -> dict[str, Any] | None:
-    """Return what results say: not whether it had to be trained first, which is history and changes no figure."""
+    """Return the provenance for results, without whether the model had to be trained first, which changes no figure."""
     if provenance is None:
         return None
     return {key: value for key, value in asdict(provenance).items() if key != "trained_now"}
 
 
 def line(role: str, classifier: "Classifier") -> str:
-    """Return one line that says what a run's model is, where its weights came from and how its images are prepared."""
+    """Return one line describing a run's model, the origin of its weights and its preprocessing."""
     preprocess = classifier.preprocess
     says = f"{role}: {classifier.name}, {classifier.provenance}"
     if not isinstance(preprocess, Preprocess):

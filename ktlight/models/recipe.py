@@ -1,4 +1,4 @@
-"""What a model trained here is: its architecture, and everything that its weights are a function of."""
+"""The identity of a model trained here: its architecture and everything that its weights depend on."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ HUB_PREFIX = "hf-hub:"
 
 @dataclass(frozen=True)
 class Recipe:
-    """The identity of a model trained here: the same recipe gives the same weights, another one another model.
+    """The identity of a model trained here: equal recipes give equal weights, different ones different models.
 
-    Versions of software are not in it: weights stay of use when a library is updated, and are not replaced then.
+    It excludes software versions: weights remain useful when a library is updated.
 
     Attributes:
-        model: Architecture, constructor arguments and what the user says of the preprocessing.
-        data: Identity of the data set, and which of its training images were seen.
+        model: Architecture, constructor arguments and the user's preprocessing options.
+        data: Identity of the data set, and the training images that were used.
         training: Every option that changes the weights.
         start: Initial weights; see `initial_weights`.
     """
@@ -45,7 +45,7 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """Name of the model in the zoo: the architecture and a digest of all else, whatever the order of the keys."""
+        """Name of the model in the zoo: the architecture and a digest of the rest, independent of key order."""
         digest = hashlib.sha256(json.dumps(plain(asdict(self)), sort_keys=True).encode()).hexdigest()
         return f"{self.architecture}-{digest[:8]}"
 
@@ -53,12 +53,12 @@ class Recipe:
 def make_recipe(
     model: ModelConfig, *, identity: str, data: Mapping[str, Any], training: Mapping[str, Any], start: str = SCRATCH
 ) -> Recipe:
-    """Return the recipe of a model; what the user calls it and where its weights lie play no part.
+    """Return the recipe of a model, which ignores the user's name for it and the location of its weights.
 
     Args:
-        model: Which model.
+        model: The model.
         identity: Identity of the data set.
-        data: Which of its training images are seen.
+        data: The training images that are used.
         training: Every option that changes the weights.
         start: Initial weights; see `initial_weights`.
     """
@@ -67,13 +67,13 @@ def make_recipe(
 
 
 def initial_weights(model: ModelConfig, init: str) -> str:
-    """Return what stands for the weights that training starts from.
+    """Return an identifier of the weights that training starts from.
 
-    They are the SHA-256 of the checkpoint's weights file, with that of the record beside it in a timm folder; the name
-    of the Hub's weights; or ``scratch``.
+    This is the SHA-256 of the checkpoint's weights file, plus that of the record in a timm folder; the name of the
+    Hub's weights; or ``scratch``.
 
     Raises:
-        UserError: There is no such checkpoint.
+        UserError: If the checkpoint does not exist.
     """
     if model.checkpoint is None:
         return SCRATCH if init == SCRATCH else f"{init}:{model.architecture}"
@@ -94,7 +94,7 @@ def file_digest(path: Path) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON gives it back: whole floats and integers are the same number, tuples are lists."""
+    """Return a value in canonical JSON form: whole floats become integers, tuples lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Frozen models as sources of logits, computed whenever they are asked for."""
+"""Frozen models as sources of logits, computed on demand."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ TILE_SIDE = 224
 
 
 class LiveSource:
-    """A frozen classifier that answers by running; it is no module, so it stays outside state dicts and DDP.
+    """A frozen classifier that is run on demand; not a module, so it stays out of state dicts and DDP.
 
     Args:
         name: Its role: ``student`` for the initial student, ``teacher``.
@@ -25,7 +25,7 @@ class LiveSource:
         self.classifier = classifier
 
     def to(self, device: torch.device) -> None:
-        """Move the classifier, in the layout that convolutions are fastest in (docs/performance.md)."""
+        """Move the classifier, in the fastest memory layout for convolutions (docs/performance.md)."""
         self.classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -59,11 +59,11 @@ class LiveSource:
 
 
 def tiles(image: Tensor) -> Sequence[Tensor]:
-    """Return a batch of images in parts, filled up to a multiple of 32 images, as processors compute it best.
+    """Split a batch of images into parts, padded to a multiple of 32 images; on a CPU only.
 
-    Their kernels round small and odd batches differently: filled up, a sample's logits do not depend on the batch that
-    it comes in, and stored logits are bit for bit those of a live run. And the activations of many large images do not
-    fit their caches: 32 of 224 pixels a part, more of smaller ones. Elsewhere the batch stays as it is.
+    CPU kernels round small and odd batches differently: with padding, a sample's logits do not depend on its batch, and
+    stored logits match a live run bit for bit. Splitting keeps activations in the CPU's cache: 32 images of 224 pixels
+    per part, more of smaller ones.
     """
     if image.device.type != "cpu":
         return [image]

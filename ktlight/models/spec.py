@@ -1,4 +1,4 @@
-"""What a user says about a model; plain data, free of torch."""
+"""A user's specification of a model: plain data, without torch."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +12,10 @@ PREPROCESSING = ("img_size", "crop_pct", "crop_mode", "interpolation", "mean", "
 class ModelConfig:
     """One model of a run.
 
-    The options of the preprocessing are null where the checkpoint's own record, or else timm's, holds.
+    Preprocessing options that are null are taken from the checkpoint's own record, or else from timm's.
 
     Attributes:
-        name: What the user called it: an alias (``vit_b``) or a timm name. It appears in tables and folders.
+        name: The user's name for it: an alias (``vit_b``) or a timm name. It appears in tables and folders.
         architecture: timm's name, optionally with the tag of the Hub weights (``resnet50.a1_in1k``);
             see :func:`ktlight.models.names.resolve`.
         checkpoint: Weights to start from: a safetensors file, a weights-only ``.pt`` or ``.pth`` file, a timm folder,
@@ -29,7 +29,7 @@ class ModelConfig:
         kwargs: Further arguments of the architecture's constructor.
 
     Raises:
-        UserError: A number of the preprocessing is out of its range.
+        UserError: If a preprocessing option is out of range.
     """
 
     name: str
@@ -59,7 +59,7 @@ class ModelConfig:
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What the user says of the preprocessing; what is left out is as recorded with the weights."""
+        """The user's preprocessing options; those left out are as recorded with the weights."""
         given = {option: getattr(self, option) for option in PREPROCESSING}
         channels = {option: _three(given[option]) for option in ("mean", "std") if given[option] is not None}
         return {option: value for option, value in (given | channels).items() if value is not None}

@@ -19,17 +19,17 @@ def starting_classifier(
     native_size: int,
     wnids: Sequence[str] | None = None,
 ) -> Classifier:
-    """Return what is to be trained on a data set.
+    """Return the classifier to train on a data set.
 
     Args:
-        config: Which model; its checkpoint, if it has one, is what training starts from, whatever ``init`` says.
+        config: The model; if it has a checkpoint, training starts from that, whatever ``init`` says.
         init: ``scratch`` for random weights, ``hub`` for the Hub's pretrained ones.
-        class_names: Names of the data's classes; where the trained weights are for others, the head is a new one.
+        class_names: Names of the data's classes; if the trained weights are for other classes, the head is replaced.
         native_size: Short side of the images in pixels, the input size of a model trained from scratch.
-        wnids: WordNet ids of the data's classes, where they are known.
+        wnids: WordNet ids of the data's classes, if known.
 
     Raises:
-        UserError: The weights cannot be had, or the network has no classifier that could be replaced.
+        UserError: If the weights are not available, or the network has no classifier to replace.
     """
     if init not in ("scratch", "hub"):
         raise UserError(f"unknown pretrain.init '{init}': choose scratch or hub, or give student.checkpoint=")

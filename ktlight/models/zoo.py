@@ -1,4 +1,4 @@
-"""The local zoo: models trained earlier, each known by its recipe, kept for every later run that needs the same one."""
+"""The local zoo: models trained earlier, keyed by recipe, for later runs that need the same one."""
 
 import json
 import logging
@@ -29,18 +29,18 @@ NAME = re.compile(r"[\w.-]+")
 
 
 def cache_directory() -> Path:
-    """Return the folder for what may be made again: ``$KTLIGHT_CACHE``, else ``~/.cache/ktlight``."""
+    """Return the folder for reproducible files: ``$KTLIGHT_CACHE``, else ``~/.cache/ktlight``."""
     return Path(os.environ.get("KTLIGHT_CACHE") or "~/.cache/ktlight").expanduser()
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A trained model of the zoo.
+    """A trained model in the zoo.
 
     Attributes:
-        folder: Where it lies, as timm loads it.
-        given: What the user called it when training it on purpose.
-        record: How it was made, and its accuracy on the validation split.
+        folder: Its folder, which timm can load.
+        given: The name given with ``pretrain.name``, if any.
+        record: Its training record, and its accuracy on the validation split.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Its name in the zoo: a given one, else architecture and digest."""
+        """Its name in the zoo: the given one, else architecture and digest."""
         return self.given[0] if self.given else self.folder.name
 
     @property
@@ -63,9 +63,9 @@ class Entry:
 
 
 class Zoo:
-    """Folders of trained models, one for each recipe, below one folder for each data set.
+    """Folders of trained models, one per recipe, in one folder per data set.
 
-    An entry is whole or absent, and never replaced: it comes by a rename, and another recipe is another entry.
+    An entry is complete or absent, and never replaced: it is created by rename, and another recipe is another entry.
 
     Args:
         root: Folder of all entries; by default ``zoo`` in the cache folder.
@@ -75,15 +75,15 @@ class Zoo:
         self.root = root or cache_directory() / "zoo"
 
     def folder(self, recipe: Recipe) -> Path:
-        """Return where the model of a recipe belongs, whether it is there or not."""
+        """Return the folder of a recipe's model, whether it exists or not."""
         return self.root / recipe.data_identity / recipe.name
 
     def find(self, recipe: Recipe) -> Entry | None:
-        """Return the model that was trained by exactly this recipe, if it is there."""
+        """Return the model trained with exactly this recipe, if it exists."""
         return self._entry(self.folder(recipe))
 
     def entries(self, data_identity: str | None = None) -> list[Entry]:
-        """Return the models trained on one data set, or all, by architecture."""
+        """Return the models trained on one data set, or all, sorted by architecture."""
         folders = sorted(self.root.glob(f"{data_identity or '*'}/[!.]*"))
         return [entry for folder in folders if (entry := self._entry(folder))]
 
@@ -94,10 +94,10 @@ class Zoo:
         return [entry for entry in entries if entry.record["architecture"].partition(".")[0] == base]
 
     def named(self, name: str, data_identity: str | None = None) -> Entry:
-        """Return the model of a name, given or made: of this data set if there is one, else of any other.
+        """Return the model with a name, given or generated: from this data set if there is one, else from any other.
 
         Raises:
-            UserError: There is none, or several of other data sets.
+            UserError: If there is none, or several from other data sets.
         """
         everywhere = self.entries()
         found = [entry for entry in everywhere if name in (*entry.given, entry.folder.name)]
@@ -114,7 +114,7 @@ class Zoo:
 
     @contextmanager
     def lock(self, recipe: Recipe) -> Iterator[None]:
-        """Hold the one right to make the model of a recipe; it ends with the process."""
+        """Hold the lock for training a recipe's model; it is released when the process ends."""
         folder = self.folder(recipe)
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.with_name(f".{folder.name}.lock"))
@@ -131,16 +131,16 @@ class Zoo:
     def save(
         self, classifier: Classifier, recipe: Recipe, *, record: Mapping[str, Any], class_names: Sequence[str] = ()
     ) -> Entry:
-        """Keep a trained classifier; where another process was faster, its model of the same recipe stays.
+        """Keep a trained classifier; if another process was faster, its model of the same recipe stays.
 
         Args:
             classifier: The trained model.
             recipe: How it was trained.
-            record: ``epochs``, ``seed``, ``acc`` and whatever else is to be known of it.
+            record: ``epochs``, ``seed``, ``acc`` and other facts about it.
             class_names: Names of the classes in the order of the logits.
 
         Raises:
-            UserError: The folder cannot be written.
+            UserError: If the folder cannot be written.
         """
         folder = self.folder(recipe)
         if not self._entry(folder):
@@ -151,7 +151,7 @@ class Zoo:
         return entry
 
     def check_name(self, name: str, recipe: Recipe) -> None:
-        """Raise `UserError` unless the model of a recipe can be given a name."""
+        """Raise `UserError` unless the recipe's model can be given this name."""
         if not NAME.fullmatch(name):
             raise UserError(f"pretrain.name={name}: a name consists of letters, digits, dots, dashes and underscores")
         data = self.folder(recipe).parent
@@ -162,10 +162,10 @@ class Zoo:
             )
 
     def give_name(self, recipe: Recipe, name: str) -> Entry:
-        """Give the model of a recipe a name of the user's choice, one that no other model of the data set has.
+        """Give a recipe's model a name of the user's choice, unique within the data set.
 
         Raises:
-            UserError: Another model has it, or it is no name.
+            UserError: If another model has this name, or it is invalid.
         """
         data = self.folder(recipe).parent
         with FileLock(data / f".{NAMES}.lock"):
@@ -174,7 +174,7 @@ class Zoo:
         return self.named(name, data.name)
 
     def remove(self, entry: Entry) -> None:
-        """Delete a model and its given names; who has just opened it keeps what was opened."""
+        """Delete a model and its given names; files that are already open stay readable."""
         data = entry.folder.parent
         with FileLock(data / f".{NAMES}.lock"):
             names = {name: folder for name, folder in self._names(data).items() if folder != entry.folder.name}
