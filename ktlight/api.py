@@ -30,7 +30,7 @@ from ktlight.training.record import Run, opened
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a transfer gives.
+    """The result of a transfer.
 
     Attributes:
         student: The student after the transfer.

@@ -1,4 +1,4 @@
-"""The command line: check what was typed, let Hydra compose it, and run the task it names."""
+"""The command line: check the overrides, let Hydra compose the config, and run its task."""
 
 import os
 import shlex
@@ -25,7 +25,7 @@ from ktlight.report.files import check_writable
 from ktlight.report.owned import check_free, check_owned
 
 INTERRUPTED = 130
-"""Exit status of a program that Ctrl-C ended, as shells have it."""
+"""Exit status of a program ended by Ctrl-C, as in shells."""
 
 failed: list[str] = []
 """The failed jobs of the current sweep."""
@@ -66,7 +66,7 @@ def run(config: DictConfig) -> Any:
 
 
 def _how_to_go_on() -> str:
-    """Return what an interrupted run has kept, and the command that continues it."""
+    """Return a message: what an interrupted run has kept, and the command that continues it."""
     from ktlight.report.folder import RunFolder
 
     job = HydraConfig.get()
@@ -83,7 +83,7 @@ def _how_to_go_on() -> str:
 
 
 def _fail(message: str) -> None:
-    """End the run, or the job of a sweep, whose other jobs go on; Hydra would add lines of its own to the message."""
+    """End the run or one job of a sweep with a message, to which Hydra would add its own lines; other jobs continue."""
     job = HydraConfig.get()
     if job.mode == RunMode.RUN:
         sys.exit(message)
@@ -118,5 +118,5 @@ def _check(arguments: list[str]) -> None:
 
 
 def _is_further_process() -> bool:
-    """Return whether another process has started this one, or both together, for the same run."""
+    """Return whether this process was started by or alongside another one for the same run."""
     return any(int(os.environ.get(rank) or 0) for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))

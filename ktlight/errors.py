@@ -1,11 +1,11 @@
-"""The one kind of error that a user can cause and mend."""
+"""The one kind of error that a user can cause and fix."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Something the user gave cannot work; the message says what and what to do about it.
+    """The user's input cannot work; the message says why and what to do about it.
 
     The command line prints the message alone (no traceback) and exits with a non-zero status.
     """

@@ -1,4 +1,4 @@
-"""What an option may be: said once, in the signature of the part that takes it, or in `ktlight.config.limits`."""
+"""Valid values of options, declared once, in the signature of the part taking them or in `ktlight.config.limits`."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ Seed = Annotated[int, SEED]
 
 
 def limit_of(annotation: Any) -> Limit | None:
-    """Return what a parameter's annotation says of its values; None if nothing that can be checked.
+    """Return the limit that a parameter's annotation declares; None if it declares nothing that can be checked.
 
     >>> str(limit_of(Positive)), limit_of(Literal["kl", "cross_entropy"]), limit_of(bool), limit_of(str)
     ('a number, above 0', ('kl', 'cross_entropy'), (True, False), None)
@@ -72,7 +72,7 @@ def limit_of(annotation: Any) -> Limit | None:
 
 
 def check_value(name: str, value: Any, limit: Limit) -> None:
-    """Raise `UserError` unless an option has one of the values that it can take."""
+    """Raise `UserError` unless an option has a valid value."""
     if isinstance(limit, Number):
         if not limit.holds(value):
             raise UserError(f"{name}={shown(value)} must be {limit}")
@@ -85,11 +85,11 @@ def check_arguments(part: Callable[..., Any], arguments: Mapping[str, Any], key:
 
     Args:
         part: A class or function.
-        arguments: By name; those that the signature does not have are left out.
-        key: Where the part stands in the config.
+        arguments: By name; those missing from the signature are skipped.
+        key: The part's key in the config.
 
     Raises:
-        UserError: An argument is none of the values that its parameter takes.
+        UserError: If an argument is not a valid value of its parameter.
     """
     parameters = inspect.signature(part).parameters
     for name, value in arguments.items():
@@ -99,5 +99,5 @@ def check_arguments(part: Callable[..., Any], arguments: Mapping[str, Any], key:
 
 
 def shown(value: Any) -> str:
-    """Return a value as it is typed on the command line."""
+    """Return a value as typed on the command line."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,1 +1,1 @@
-"""What a run leaves behind and shows: its folder, its results, its curves and the table at the end."""
+"""The output of a run: its folder, results, curves and final table."""

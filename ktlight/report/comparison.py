@@ -1,4 +1,4 @@
-"""The comparison of many transfers: a table to read and a csv file to compute with."""
+"""The comparison of many transfers: a table for reading and a CSV file for processing."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ ACCURACIES = ("before", "teacher", "ensemble", "ensemble_mean", "after")
 
 
 def print_comparison(runs: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Print transfers side by side, a row a run; what is the same for all of them stands in the title.
+    """Print transfers side by side, one row per run; values shared by all of them go in the title.
 
     Args:
         runs: The results of each run, with its further ``options``.
@@ -51,14 +51,14 @@ def print_comparison(runs: Sequence[Mapping[str, Any]], folder: Path) -> None:
         )  # fmt: skip
     console = console_for_tables()
     console.print(table)
-    if trained := [run for run in runs if run["epochs"]]:  # an ensemble is no success of a transfer
+    if trained := [run for run in runs if run["epochs"]]:  # ensembles do not count as transfers
         success = sum(run["transfer_delta"] > 0 for run in trained)
         console.print(f"success rate {100 * success / len(trained):.0f}% ({success} of {len(trained)} deltas above 0)")
     console.print(f"folder       {short(folder)} (comparison.csv has every figure)")
 
 
 def write_comparison(runs: Sequence[Mapping[str, Any]], file: Path) -> None:
-    """Write the figures of all runs, a row a run; an interval becomes two columns."""
+    """Write the figures of all runs, one row per run; an interval becomes two columns."""
     rows = [dict(_flat(run)) for run in runs]
     columns = list(dict.fromkeys(name for row in rows for name in row))
 

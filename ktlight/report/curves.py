@@ -1,4 +1,4 @@
-"""The curves of a run as a csv file, a row an epoch: the logger that is always on."""
+"""The curves of a run as a CSV file, one row per epoch: the logger that is always on."""
 
 import csv
 from pathlib import Path
@@ -13,11 +13,11 @@ from ktlight.report.files import write_atomically
 class Curves(Logger):
     """Collects the epoch metrics of a run in ``curves.csv``.
 
-    Epochs that are run again after an interruption replace their rows, so that a resumed run leaves the same file as an
-    undisturbed one.
+    Epochs repeated after an interruption replace their rows, so a resumed run leaves the same file as an uninterrupted
+    one.
 
     Args:
-        file: The csv file; what it holds already is kept if ``resume``.
+        file: The CSV file; existing rows are kept if ``resume``.
         resume: Whether an interrupted run is being continued.
     """
 
@@ -38,11 +38,11 @@ class Curves(Logger):
 
     @property
     def version(self) -> str:
-        """There is one version: the file."""
+        """Unused: there is only one file."""
         return ""
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the config stands in ``config.yaml``."""
+        """Do nothing: the config is in ``config.yaml``."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -53,7 +53,7 @@ class Curves(Logger):
         write_atomically(self.file, lambda path: self._write(path, columns))
 
     def forget(self, epoch: int) -> None:
-        """Drop the rows of an epoch that is about to run and of later ones, which an interrupted run had reached."""
+        """Drop the rows of an epoch that is about to run and of later ones, left by an interrupted run."""
         self.rows = {number: row for number, row in self.rows.items() if number < epoch}
 
     def mean(self, column: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic file writes."""
 
 import os
 import tempfile
@@ -11,10 +11,10 @@ TRIAL = bytes(2**16)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path`` and rename it there when it is complete.
+    """Let ``write`` fill a temporary file next to ``path``, then rename it to ``path``.
 
-    A killed process leaves the old file; a failed write (a full disk) leaves the old file and nothing else. It does not
-    wait for the disk itself: that would take most of an epoch where the checkpoint is large and the data set small.
+    A killed process leaves the old file; a failed write (a full disk) leaves the old file and nothing else. There is no
+    fsync, which would take most of an epoch for a large checkpoint and a small data set.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -34,14 +34,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_writable(folder: Path, option: str) -> None:
-    """Find out, leaving nothing behind, whether files can be written in a folder that need not be there yet.
+    """Check, without side effects, that files can be written to a folder that need not exist yet.
 
     Args:
         folder: The folder.
-        option: What the user can give to choose another one.
+        option: The option that chooses another one.
 
     Raises:
-        UserError: They cannot.
+        UserError: If they cannot.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:

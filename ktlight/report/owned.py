@@ -1,6 +1,6 @@
-"""Whose a folder is: what runs write in it, and which process is at work there.
+"""Ownership of run folders: which files runs write, and which process is running there.
 
-Nothing here imports torch: the command line asks before anything is loaded.
+Nothing here imports torch: the command line checks this before anything is loaded.
 """
 
 import re
@@ -17,25 +17,25 @@ WRITTEN = (
     r"|student|teacher\d*|stages|checkpoints|tensorboard|pretrain-.+"
 )
 OF_A_RUN = re.compile(rf"({WRITTEN})|\.({WRITTEN})[.-][\w-]+")
-"""What belongs to one run, and what a killed one had not yet renamed."""
+"""Files of a single run, including temporary ones left by a killed run."""
 OF_THE_FOLDER = re.compile(r"\.hydra|\.lock|[\w-]+\.log|multirun\.yaml|wandb|previous-\d+")
-"""What all runs in a folder share; W&B's files have names of their own and are found there when they are synced."""
+"""Files shared by all runs in a folder; W&B's have unique names and must stay where they are to be synced."""
 
 
 def files_of_a_run(folder: Path) -> list[Path]:
-    """Return what a run has left in a folder and the next one would write over."""
+    """Return the files of an earlier run that the next one would overwrite."""
     return [path for path in folder.glob("*") if OF_A_RUN.fullmatch(path.name)]
 
 
 def check_owned(folder: Path, option: str) -> None:
-    """Check that nobody else's files lie in a folder; only those of runs may be moved or replaced.
+    """Check that a folder holds only files of runs, since these may be moved or replaced.
 
     Args:
-        folder: The folder of a run; it need not be there yet.
-        option: How to choose another one.
+        folder: The folder of a run; it need not exist yet.
+        option: The option that chooses another one.
 
     Raises:
-        UserError: Something else is there.
+        UserError: If it holds anything else.
     """
     names = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
     others = [name for name in names if not (OF_A_RUN.fullmatch(name) or OF_THE_FOLDER.fullmatch(name))]
@@ -48,7 +48,7 @@ def check_owned(folder: Path, option: str) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Raise `UserError` if a process is at work in a folder; leave nothing behind."""
+    """Raise `UserError` if a process is running in a folder; without side effects."""
     if (folder / ".lock").exists():
         with locked(folder):
             pass
@@ -56,10 +56,10 @@ def check_free(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder, which is made if need be.
+    """Lock a folder against other processes, creating it if necessary.
 
     Raises:
-        UserError: Another process is at work there.
+        UserError: If another process is running there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")

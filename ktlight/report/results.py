@@ -1,4 +1,4 @@
-"""The figures of a transfer, from nothing but the predictions of the models on the same samples."""
+"""The figures of a transfer, computed only from the models' predictions on the same samples."""
 
 import math
 import re
@@ -19,7 +19,7 @@ from ktlight.functional.statistics import class_counts, class_entropy, mcnemar_p
 
 
 def transfer_figures(columns: Mapping[str, Tensor], class_names: Sequence[str]) -> dict[str, Any]:
-    """Return the figures of one transfer, in percent (of the test samples unless said otherwise).
+    """Return the figures of one transfer, in percent (of the test samples unless noted otherwise).
 
     Args:
         columns: ``label``, ``before``, ``teacher`` (or ``teacher1``, ``teacher2``, ...), ``ensemble``,
@@ -31,8 +31,8 @@ def transfer_figures(columns: Mapping[str, Tensor], class_names: Sequence[str]) 
         ``transfer_delta_ci95`` is the adjusted Wald interval for paired proportions (Bonett and Price, 2012),
         ``mcnemar_p`` the exact p-value of no change; ``transfer_rate`` is None if there was nothing to transfer.
         ``flip_entropy`` (nats) and ``top20_classes`` describe where the teacher's complementary knowledge lies. Several
-        teachers are taken together: they know what any of them knows; ``acc_teacher`` is that of the best, and
-        ``teachers`` has the figures of each.
+        teachers are combined: they know what any of them knows; ``acc_teacher`` is that of the best, and ``teachers``
+        has the figures of each.
     """
     labels, before, after = columns["label"], columns["before"], columns["after"]
     teachers = {name: column for name, column in columns.items() if re.fullmatch(r"teacher\d*", name)}
@@ -63,7 +63,7 @@ def transfer_figures(columns: Mapping[str, Tensor], class_names: Sequence[str]) 
 
 
 def known_to(before: Tensor, teacher: Tensor, after: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Return the figures of one teacher of several: its accuracy, what only it knew, and how much of that arrived."""
+    """Return the figures of one of several teachers: accuracy, complementary knowledge and transfer rate."""
     rate = float(transfer_rate(before, teacher, after, labels))
     return {
         "acc": accuracy(teacher, labels),
@@ -73,7 +73,7 @@ def known_to(before: Tensor, teacher: Tensor, after: Tensor, labels: Tensor) -> 
 
 
 def any_right(predictions: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """Return the label where any of several models is right, else what the first says, ``[n]``."""
+    """Return the label where any of several models is right, else the first model's prediction, ``[n]``."""
     right = torch.stack([each == labels for each in predictions]).any(0)
     return torch.where(right, labels, predictions[0])
 
@@ -83,7 +83,7 @@ def stage_figures(columns: Mapping[str, Tensor], number: int, *, chained: bool) 
 
     Args:
         columns: As for :func:`transfer_figures`, with ``after_stage1``, ``after_stage2``, ...
-        number: Which stage, from 1.
+        number: Number of the stage, from 1.
         chained: Whether a stage starts from the student of the stage before; otherwise from the initial one.
     """
     labels, after = columns["label"], columns[f"after_stage{number}"]

@@ -1,27 +1,27 @@
-"""What ``results.json`` holds, and in which version of it: the one place that writers and readers share."""
+"""The schema of ``results.json`` and its version, shared by writers and readers."""
 
 from typing import Any, NotRequired, TypedDict
 
 SCHEMA = 1
-"""Goes up when a field changes its meaning or goes away; new fields leave it as it is."""
+"""Incremented when a field changes its meaning or is removed, not when fields are added."""
 
 
 class ModelFacts(TypedDict):
     """One model of a run; see `ktlight.models.provenance.model_facts`.
 
     Attributes:
-        name: What the user calls it.
+        name: The user's name for it.
         architecture: timm's name, or that of the user's own class.
         family: The module that defines it, such as ``vision_transformer``.
-        parameters: How many numbers it has.
-        provenance: Where the weights come from.
-        input_size: Channels, height and width; None, like the following, where the data prepare the images.
-        crop_pct: Share of the resized image's side that the crop keeps.
+        parameters: Number of parameters.
+        provenance: Where the weights came from.
+        input_size: Channels, height and width; like the following, None if the data set prepares the images.
+        crop_pct: Fraction of the resized image's side that the crop keeps.
         crop_mode: ``center``, ``squash`` or ``border``.
         interpolation: Of the resizing.
         mean: Of each channel.
         std: Of each channel.
-        weights: SHA-256 of its weights; in a transfer those before.
+        weights: SHA-256 of its weights; in a transfer, those before.
     """
 
     name: str
@@ -39,13 +39,13 @@ class ModelFacts(TypedDict):
 
 
 class Results(TypedDict):
-    """What every run says.
+    """Fields of every run.
 
     Attributes:
         schema: `SCHEMA` of the writer.
         task: Name of the task.
-        seconds: How long each phase took: load, before, train, after, write.
-        versions: Of the packages that figures depend on.
+        seconds: Duration of each phase: load, before, train, after, write.
+        versions: Versions of the packages that figures depend on.
     """
 
     schema: int
@@ -55,12 +55,12 @@ class Results(TypedDict):
 
 
 class Measured(Results):
-    """What every run that measures models says.
+    """Fields of every run that evaluates models.
 
     Attributes:
         data: Name of the data set.
         class_names: In the order of the logits.
-        num_eval: Number of samples measured on.
+        num_eval: Number of evaluation samples.
         models: The models by role: student, teacher or teacher1, teacher2, ...
     """
 
@@ -71,7 +71,7 @@ class Measured(Results):
 
 
 class Evaluation(Measured):
-    """Of ``task=evaluate``: the accuracy in percent, and the SHA-256 of the weights."""
+    """Fields of ``task=evaluate``: the accuracy in percent, and the SHA-256 of the weights."""
 
     student: str
     acc: float
@@ -79,7 +79,7 @@ class Evaluation(Measured):
 
 
 class Pretraining(Evaluation):
-    """Of ``task=pretrain``: what was measured, and how the model was trained."""
+    """Fields of ``task=pretrain``: the evaluation, and how the model was trained."""
 
     seed: int
     epochs: int
@@ -87,9 +87,9 @@ class Pretraining(Evaluation):
 
 
 class Transfer(Measured):
-    """Of ``task=transfer``, in percent of the samples measured on unless said otherwise.
+    """Fields of ``task=transfer``, in percent of the evaluation samples unless noted otherwise.
 
-    Beside these fields, the changes of every other network that learned (``teacher_transfer_delta``,
+    Further fields: the changes of every other network that learned (``teacher_transfer_delta``,
     ``teacher1_knowledge_gain``, ...), those without the guard (``unguarded_transfer_delta``, ...), and
     ``weights_teacher`` or ``weights_teacher1``, ``weights_teacher2``, ...
 
@@ -98,14 +98,14 @@ class Transfer(Measured):
         transfer_delta: ``acc_after - acc_before``, in points.
         transfer_delta_ci95: Its interval for paired predictions.
         mcnemar_p: Exact p-value of no change.
-        transfer_rate: Percent of the complementary knowledge that the student now has; None if there was none.
+        transfer_rate: Percentage of the complementary knowledge that the student now has; None if there was none.
         flip_entropy: Entropy in nats of the classes of the complementary knowledge.
         top20_classes: The fewest classes that hold 20% of it.
-        teacher_share: Percent of the training samples that teachers taught; None without a router.
+        teacher_share: Percentage of the training samples that teachers taught; None without a router.
         teachers: The figures of each of several teachers.
         stages: Teacher, epochs and change of each stage of a schedule.
         average: The weight of each student in a soup.
-        guard: What the guard tried and kept; None without one.
+        guard: The points that the guard tried and the one it kept; None without a guard.
     """
 
     student: str
@@ -140,11 +140,11 @@ class Transfer(Measured):
 
 
 KINDS: dict[str, type[Any]] = {"transfer": Transfer, "pretrain": Pretraining, "evaluate": Evaluation}
-"""The fields by task; what is not here has those of `Results`."""
+"""The fields by task; other tasks have those of `Results`."""
 
 
 def problem(results: Any) -> str | None:
-    """Return why ``results`` cannot be read as what this version writes, or None if they can."""
+    """Return why this version cannot read ``results``, or None if it can."""
     if not isinstance(results, dict):
         return "results.json holds no fields"
     version = results.get("schema")

@@ -1,4 +1,4 @@
-"""The table of what the store holds."""
+"""The table of the store's entries."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ from ktlight.report.table import console_for_tables
 
 
 def print_entries(entries: Sequence[Mapping[str, Any]], root: Path) -> None:
-    """Print the entries of the store, a row for all views of one model on one data set.
+    """Print the entries of the store, one row per model and data set.
 
     Args:
-        entries: What `ktlight.store.upkeep.describe` returns.
+        entries: Result of `ktlight.store.upkeep.describe`.
         root: Folder of the store.
     """
     table = Table(title=f"stored outputs in {root}")

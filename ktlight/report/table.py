@@ -1,4 +1,4 @@
-"""The tables that runs end with."""
+"""The final tables of runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ WITHIN_NOISE = "within noise"
 
 
 def print_transfer(results: Mapping[str, Any], folder: Path, next_command: str) -> None:
-    """Print what a transfer did, where it lies, and what to try next."""
+    """Print the result of a transfer, its folder, and what to try next."""
     table = Table(title=f"{results['method']}: {results['teacher']} -> {results['student']} on {results['data']}")
     table.add_column("measure")
     table.add_column("%", justify="right")
@@ -95,7 +95,7 @@ def print_evaluate(results: Mapping[str, Any], folder: Path) -> None:
 
 
 def noise(results: Mapping[str, Any]) -> str:
-    """Return a remark if the interval of the transfer delta holds zero, else nothing."""
+    """Return a remark if the interval of the transfer delta contains zero, else nothing."""
     low, high = results["transfer_delta_ci95"]
     return f" ({WITHIN_NOISE})" if low <= 0 <= high else ""
 
@@ -106,12 +106,12 @@ def percent(value: float | None) -> str:
 
 
 def short(path: Path) -> str:
-    """Return the path relative to the working folder where that is shorter."""
+    """Return the path relative to the working folder if that is shorter."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def console_for_tables() -> Console:
-    """Return a console that is wide enough for a comparison in a log file too."""
+    """Return a console wide enough for a comparison, also in a log file."""
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console = Console(highlight=False, soft_wrap=True, width=180)

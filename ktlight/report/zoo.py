@@ -1,4 +1,4 @@
-"""The table of what the zoo holds."""
+"""The table of the zoo's models."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from ktlight.report.table import console_for_tables, percent
 
 
 def print_models(models: Sequence[Mapping[str, Any]], root: Path) -> None:
-    """Print the models of the zoo, a row each.
+    """Print the models of the zoo, one per row.
 
     Args:
         models: The facts of each, as in the results of ``task=zoo``.

@@ -1,1 +1,1 @@
-"""Stages: how one transfer is put together of trainings, schedules, guards and checks."""
+"""Stages: the trainings, schedules, guards and checks that make up a transfer."""

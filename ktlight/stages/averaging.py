@@ -1,4 +1,4 @@
-"""Averages of networks that are put to use: BatchNorm statistics taken anew, and scores on held-out images."""
+"""Weight averages as usable networks: recomputed BatchNorm statistics, and scores on held-out images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 class Score(NamedTuple):
-    """How well a model does on the held-out training images; scores compare by accuracy, then by likelihood.
+    """A model's score on the held-out training images; scores compare by accuracy, then by likelihood.
 
     Attributes:
         acc: Accuracy in percent.
@@ -36,10 +36,9 @@ class Score(NamedTuple):
 def average_into(
     classifier: Classifier, states: Sequence[Mapping[str, Tensor]], weights: Sequence[float], setting: Setting
 ) -> None:
-    """Give a classifier the weighted mean of networks, with BatchNorm statistics of its own.
+    """Load the weighted mean of networks into a classifier, and recompute its BatchNorm statistics.
 
-    Statistics do not average: those of the mean network are taken from up to 2,048 training images in their first
-    view.
+    Statistics cannot be averaged: they are recomputed on up to 2,048 training images in their first view.
     """
     device = setting.outputs.device.root
     classifier.network.load_state_dict(average_states(states, weights))
@@ -52,18 +51,18 @@ def average_into(
 
 
 def statistics_layers(module: nn.Module) -> list[BatchNorm]:
-    """Return the BatchNorm layers that have moved: those with something to learn, as in training."""
+    """Return the BatchNorm layers whose statistics changed: those with trainable parameters."""
     layers = [layer for layer in module.modules() if isinstance(layer, BatchNorm) and layer.track_running_stats]
     return [layer for layer in layers if any(p.requires_grad for p in layer.parameters()) or not layer.affine]
 
 
 @torch.no_grad()
 def take_statistics(classifier: Classifier, layers: Sequence[BatchNorm], images: Iterable[Tensor]) -> None:
-    """Set the statistics of layers to the averages over batches of images; all other parts stay in evaluation mode."""
+    """Set the layers' statistics to averages over batches of images; all other parts stay in evaluation mode."""
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = None  # each batch counts alike
+        layer.momentum = None  # equal weight for every batch
         layer.train()
     for image in images:
         classifier(image)
@@ -73,10 +72,10 @@ def take_statistics(classifier: Classifier, layers: Sequence[BatchNorm], images:
 
 
 class HeldOut(NamedTuple):
-    """What a model says of the held-out training images.
+    """A model's outputs on the held-out training images.
 
     Attributes:
-        score: The figures.
+        score: Accuracy and likelihood.
         prediction: Predicted class, ``[n]``.
         log_probability: Log-probability of the label in nats, ``[n]``.
     """
@@ -87,10 +86,10 @@ class HeldOut(NamedTuple):
 
 
 def held_out(classifier: Classifier, setting: Setting) -> HeldOut:
-    """Return what a model says of the training images kept apart; all processes of a run agree on the score.
+    """Return a model's outputs on the held-out training images; all processes of a run agree on the score.
 
     Raises:
-        UserError: There are none.
+        UserError: If there are none.
     """
     images = setting.data.holdout_images(classifier.framing)
     labels_N = torch.from_numpy(images.labels)
@@ -102,5 +101,5 @@ def held_out(classifier: Classifier, setting: Setting) -> HeldOut:
 
 
 def state_of(classifier: Classifier) -> dict[str, Tensor]:
-    """Return a copy of the network's weights and statistics on the processor."""
+    """Return a copy of the network's weights and statistics on the CPU."""
     return {name: value.detach().cpu().clone() for name, value in classifier.network.state_dict().items()}

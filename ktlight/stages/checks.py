@@ -1,4 +1,4 @@
-"""What of a config does not go together, said before anything is computed."""
+"""Checks that the config's parts fit together, before anything is computed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,19 +15,19 @@ from ktlight.stages.schedule import stage_epochs
 from ktlight.stages.stage import build_method, routing_rule
 
 ENSEMBLES = {"most_confident": "ensemble", "mean": "ensemble_mean"}
-"""The column of ``predictions.parquet`` that each rule of ``method=ensemble`` stands for."""
+"""The column of ``predictions.parquet`` for each rule of ``method=ensemble``."""
 
 
 def check_method(
     config: DictConfig, models: Mapping[str, Classifier]
 ) -> tuple[TransferMethod[Any] | None, RoutingRule | None]:
-    """Return the method over the networks of one stage, and its routing rule, once all parts of the config fit.
+    """Check that all parts of the config fit; return the method over one stage's networks, and its routing rule.
 
     Returns:
-        No method where nothing is trained, no rule where nothing is routed.
+        The method, None if nothing is trained, and the rule, None if nothing is routed.
 
     Raises:
-        UserError: They do not fit; better said before anything is computed.
+        UserError: If the parts do not fit together.
     """
     if config.method._target_ is None:
         check_untrained(config)
@@ -40,7 +40,7 @@ def check_method(
 
 
 def check_untrained(config: DictConfig) -> None:
-    """Raise `UserError` where a method without training is combined with what acts on training, or has no such rule."""
+    """Raise `UserError` if a method without training is combined with options for training, or has an unknown rule."""
     if config.method.rule not in ENSEMBLES:
         raise UserError(f"unknown method.rule '{config.method.rule}': choose {' or '.join(ENSEMBLES)}")
     for group, neutral in (("schedule", "parallel"), ("guard", "off")):
@@ -58,7 +58,7 @@ def check_holdout(
     rule: RoutingRule | None,
     models: Mapping[str, Classifier],
 ) -> None:
-    """Raise `UserError` if what decides on held-out images finds none, or is measured on the same ones."""
+    """Raise `UserError` if a part that decides on held-out images has none, or is measured on the same ones."""
     if method is None:
         return
     decides = {

@@ -15,11 +15,11 @@ logger = logging.getLogger(__name__)
 
 
 class Guarded(NamedTuple):
-    """What a guard found.
+    """Result of a guard.
 
     Attributes:
-        record: The share of the way that is kept, and the score of every point that was tried.
-        columns: What every point says of the held-out images, for ``guard.parquet``.
+        record: The interpolation weight that was kept, and the score of every point tried.
+        columns: The outputs of every point on the held-out images, for ``guard.parquet``.
     """
 
     record: dict[str, Any]
@@ -27,12 +27,12 @@ class Guarded(NamedTuple):
 
 
 def guard_student(student: Classifier, initial: Mapping[str, Tensor], setting: Setting) -> Guarded:
-    """Move the student to the best point between its initial weights and those it has, and return what was found.
+    """Move the student to the best point between its initial and current weights, and return the guard's result.
 
-    ``rollback`` knows the two ends only; ``wise`` tries ``guard.steps`` points of the line between them (Wortsman et
-    al., "Robust fine-tuning of zero-shot models", CVPR 2022). The best point has the highest accuracy on the held-out
-    training images, among equals the highest likelihood of their labels, then the shortest way: where nothing is
-    better than the initial student, it is given back as it was.
+    ``rollback`` tries only the two end points; ``wise`` tries ``guard.steps`` points on the line between them (Wortsman
+    et al., "Robust fine-tuning of zero-shot models", CVPR 2022). The best point has the highest accuracy on the
+    held-out training images; ties go to the highest likelihood of their labels, then to the point closest to the
+    initial weights. If none is better, the initial student is returned unchanged.
 
     Args:
         student: The student after the transfer; changed in place.
@@ -72,7 +72,7 @@ def go_to(
     learned: Mapping[str, Tensor],
     setting: Setting,
 ) -> None:
-    """Put the student at a share of the way; the two ends are exactly what they were, BatchNorm statistics included."""
+    """Set the student to an interpolation point; the ends are restored exactly, BatchNorm statistics included."""
     if 0 < share < 1:
         average_into(student, [initial, learned], [1 - share, share], setting)
     else:

@@ -1,4 +1,4 @@
-"""What is worth a line although the run goes on: models that look wrong, decisions that are weak."""
+"""Warnings that do not stop a run: models that look wrong, decisions that are weak."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ from ktlight.report.results import accuracy
 
 logger = logging.getLogger(__name__)
 
-SURE = 2.33  # standard deviations that a guesser exceeds once in a hundred times
+SURE = 2.33  # standard deviations that guessing exceeds once in a hundred times
 
 
 def is_near_chance(acc: float, count: int, classes: int) -> bool:
-    """Return whether an accuracy in percent on so many samples is what guessing gives among so many classes.
+    """Return whether an accuracy, in percent, is consistent with guessing.
 
     >>> is_near_chance(11.0, 1000, 10), is_near_chance(20.0, 1000, 10)
     (True, False)
@@ -24,7 +24,7 @@ def is_near_chance(acc: float, count: int, classes: int) -> bool:
 
 
 def warn_of_guessers(before: Answers, teachers: Mapping[str, Classifier]) -> None:
-    """Name the teachers that do no better than guessing on the samples that all models are asked about anyway."""
+    """Warn about teachers that do no better than guessing on the test samples."""
     for role, teacher in teachers.items():
         acc = accuracy(before.prediction[role], before.label)
         if is_near_chance(acc, len(before.label), teacher.num_classes):
@@ -36,7 +36,7 @@ def warn_of_guessers(before: Answers, teachers: Mapping[str, Classifier]) -> Non
 
 
 def warn_of_seen_images(deciders: Sequence[str], holdout: float, models: Mapping[str, Classifier]) -> None:
-    """Say which models may have been trained on the held-out images that parts of a run decide on.
+    """Warn about models that may have been trained on the held-out images that parts of a run decide on.
 
     Args:
         deciders: The parts, such as ``guard=wise``.

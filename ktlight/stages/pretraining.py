@@ -1,4 +1,4 @@
-"""Pretraining: a model learns the labels, and the zoo keeps it under its recipe."""
+"""Pretraining: a model is trained on the labels, and the zoo keeps it under its recipe."""
 
 import copy
 from collections.abc import Mapping
@@ -39,9 +39,9 @@ NOT_OF_THE_RECIPE = ("name", "init")  # where training starts from is said by th
 
 
 def on_the_spot(config: DictConfig) -> DictConfig:
-    """Return the config by which a run trains a model that it misses: the group ``pretrain``, in one process, eagerly.
+    """Return the config for training a missing model on the spot: the group ``pretrain``, in one process, eagerly.
 
-    So the models of a run do not depend on how many devices its transfer takes.
+    This way a run's models do not depend on how many devices its transfer uses.
     """
     alone = copy.deepcopy(config)
     alone.trainer.update(
@@ -51,7 +51,7 @@ def on_the_spot(config: DictConfig) -> DictConfig:
 
 
 def pretraining_config(config: DictConfig) -> DictConfig:
-    """Return the config with what the group ``pretrain`` says of seed, data and trainer in their place."""
+    """Return the config with the seed, data and trainer options of the group ``pretrain`` in effect."""
     options = config.pretrain
     own = copy.deepcopy(config)
     own.seed = options.seed
@@ -63,7 +63,7 @@ def pretraining_config(config: DictConfig) -> DictConfig:
 
 
 def pretraining_recipe(config: DictConfig, model: ModelConfig, dataset: ImageDataset) -> Recipe:
-    """Return everything that the weights of a model pretrained by ``config`` are a function of."""
+    """Return everything that the weights of a model pretrained with ``config`` depend on."""
     options: Any = OmegaConf.to_container(config.pretrain, resolve=True)
     trainer = build_trainer(pretraining_config(config).trainer)
     training = {
@@ -90,15 +90,15 @@ def pretrain(
     *,
     followed: bool = True,
 ) -> dict[str, Any]:
-    """Train ``model`` by the config group ``pretrain``, export it to the folder and the zoo, and return its results.
+    """Train ``model`` as the group ``pretrain`` says, export it to the folder and the zoo, and return its results.
 
     Args:
         config: The composed config.
-        recipe: The same, as the zoo knows it; see `pretraining_recipe`.
-        model: Which model.
-        dataset: What it learns from and is measured on.
-        run: The run that it is.
-        followed: Whether its accuracy is measured while it learns, and the loggers of the config told.
+        recipe: The corresponding recipe; see `pretraining_recipe`.
+        model: The model.
+        dataset: The data to train and evaluate on.
+        run: The run.
+        followed: Whether to validate during training and to use the config's loggers.
     """
     options = config.pretrain
     check_start(options, model)
@@ -148,7 +148,7 @@ def measure(
     run: Run,
     record: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Measure a pretrained model, leave its predictions and the model itself in the folder, and return its results."""
+    """Evaluate a pretrained model, write it and its predictions to the folder, and return its results."""
     run.phase("after")
     data = data_module(config, dataset)
     measured = answers({"student": classifier}, data, OutputStore(config))
@@ -174,7 +174,7 @@ def measure(
 
 
 def zoo_record(results: Mapping[str, Any], classifier: Classifier, dataset: ImageDataset, acc: float) -> dict[str, Any]:
-    """Return what the zoo keeps of a model beside its weights; its accuracy is always that on the validation split."""
+    """Return the zoo's record of a model; its accuracy is always that on the validation split."""
     kept = ("student", "data", "seed", "epochs", "num_train")
     return {
         **{key: results[key] for key in kept},
@@ -188,7 +188,7 @@ def zoo_record(results: Mapping[str, Any], classifier: Classifier, dataset: Imag
 
 
 def validation_accuracy(config: DictConfig, classifier: Classifier, dataset: ImageDataset) -> float:
-    """Return the accuracy on the validation split, whatever the run itself is measured on."""
+    """Return the accuracy on the validation split, whatever the run itself is evaluated on."""
     config = copy.deepcopy(config)
     config.data.evaluate_on = "val"
     measured = answers({"student": classifier}, data_module(config, dataset), OutputStore(config))
@@ -196,7 +196,7 @@ def validation_accuracy(config: DictConfig, classifier: Classifier, dataset: Ima
 
 
 def check_start(options: DictConfig, model: ModelConfig) -> None:
-    """Raise `UserError` where what is to learn would learn nothing."""
+    """Raise `UserError` if the training could not teach anything."""
     if options.part == "head" and options.init == "scratch" and model.checkpoint is None:
         raise UserError(
             "pretrain.part=head on random features teaches nothing: give student.checkpoint= or pretrain.init=hub"
@@ -204,5 +204,5 @@ def check_start(options: DictConfig, model: ModelConfig) -> None:
 
 
 def moving_average(decay: float | None) -> list[Callback]:
-    """Return the callback that keeps the moving average of the weights, if there is to be one."""
+    """Return the callback that keeps a moving average of the weights, if requested."""
     return [] if decay is None else [WeightInterpolation(decay, samples=1, average_buffers=True)]

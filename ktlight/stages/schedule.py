@@ -1,4 +1,4 @@
-"""Schedules: in which order, and how, a student learns from several teachers."""
+"""Schedules: how a student learns from several teachers, and in which order."""
 
 import copy
 import logging
@@ -29,9 +29,9 @@ class Stage:
 
     Attributes:
         teacher: Role of the teacher.
-        epochs: How long it taught.
-        prediction: What the stage's student says of the test samples, ``[n]``.
-        learned: What the training gave.
+        epochs: Number of epochs.
+        prediction: Predictions of the stage's student on the test samples, ``[n]``.
+        learned: Result of the training.
     """
 
     teacher: str
@@ -42,14 +42,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a schedule gives beside the weights of the student, which it changes in place.
+    """Result of a schedule, besides the student's weights, which it changes in place.
 
     Attributes:
-        learners: How many networks learned, the student first.
-        teacher_share: Mean share of the training samples that teachers taught, in percent; None without a router.
-        epochs: How many epochs were trained in all.
-        stages: The stages, where there are several.
-        average: How a soup was made of the stages' students, by teacher: the weight of each.
+        learners: Number of networks that learned, the student first.
+        teacher_share: Mean percentage of the training samples that teachers taught; None without a router.
+        epochs: Total number of epochs.
+        stages: The stages, if there are several.
+        average: For a soup, the weight of each stage's student, by teacher.
     """
 
     learners: int
@@ -69,7 +69,7 @@ def parallel(setting: Setting, student: Classifier, teachers: Teachers, folder: 
 def sequential(
     setting: Setting, student: Classifier, teachers: Teachers, folder: RunFolder, before: Answers
 ) -> Outcome:
-    """Train with one teacher after the other; before each, the student so far becomes the initial student."""
+    """Train with one teacher after another; each stage's initial student is the result of the stage before."""
     config, stages = setting.config, []
     by_accuracy = config.schedule.order in ("asc", "desc")
     right = teacher_accuracy(setting, teachers, before) if by_accuracy else {}
@@ -85,8 +85,8 @@ def sequential(
 def soup(setting: Setting, student: Classifier, teachers: Teachers, folder: RunFolder, before: Answers) -> Outcome:
     """Train a student with each teacher alone, and average their weights (Wortsman et al., "Model soups", ICML 2022).
 
-    A ``greedy`` average takes the students in the order of their accuracy on the held-out training images, and keeps
-    each that does not lower the accuracy of the average there.
+    A ``greedy`` average adds students in order of their accuracy on the held-out training images, and keeps each that
+    does not lower the average's accuracy there.
     """
     stages, states, scores = [], {}, {}
     greedy = setting.config.schedule.average == "greedy"
@@ -116,7 +116,7 @@ SCHEDULES = {"parallel": parallel, "sequential": sequential, "soup": soup}
 
 
 def mix(student: Classifier, states: Mapping[str, Mapping[str, Tensor]], chosen: list[str], setting: Setting) -> None:
-    """Give the student the average of the chosen students; of a single one, exactly that."""
+    """Load the average of the chosen students into the student; a single one is copied exactly."""
     if len(chosen) == 1:
         student.network.load_state_dict(states[chosen[0]])
     else:
@@ -124,7 +124,7 @@ def mix(student: Classifier, states: Mapping[str, Mapping[str, Tensor]], chosen:
 
 
 def ordered(roles: list[str], order: str, accuracy: Mapping[str, float], seed: int) -> list[str]:
-    """Return the teachers in the order asked for; equals stay as they were given."""
+    """Return the teachers in the requested order; ties keep the given order."""
     if order in ("asc", "desc"):
         return sorted(roles, key=accuracy.__getitem__, reverse=order == "desc")
     if order == "random":
@@ -133,7 +133,7 @@ def ordered(roles: list[str], order: str, accuracy: Mapping[str, float], seed: i
 
 
 def teacher_accuracy(setting: Setting, teachers: Teachers, before: Answers) -> dict[str, float]:
-    """Return how good the teachers are: on the held-out training images, if there are any, else on the test samples.
+    """Return the teachers' accuracies: on the held-out training images if there are any, else on the test samples.
 
     The paper orders its teachers by their accuracy on the test samples.
     """
@@ -143,15 +143,15 @@ def teacher_accuracy(setting: Setting, teachers: Teachers, before: Answers) -> d
 
 
 def stage_epochs(total: int | None, each: int, stages: int) -> list[int]:
-    """Return the epochs of each stage: a total dealt out, the first stages taking what is left over, or ``each``.
+    """Return the epochs of each stage: ``each``, or the total divided evenly, the remainder going to the first stages.
 
     Args:
         total: ``schedule.total_epochs``.
-        each: How long one training takes where there is no total.
-        stages: How many there are.
+        each: Epochs of each stage if there is no total.
+        stages: Number of stages.
 
     Raises:
-        UserError: There are fewer epochs than stages.
+        UserError: If there are fewer epochs than stages.
     """
     if total is None:
         return [each] * stages
@@ -161,12 +161,12 @@ def stage_epochs(total: int | None, each: int, stages: int) -> list[int]:
 
 
 def predictions_of(student: Classifier, setting: Setting) -> Tensor:
-    """Return what a student says of the test samples, ``[n]``."""
+    """Return a student's predictions on the test samples, ``[n]``."""
     return answers({"student": student}, setting.data, setting.outputs).prediction["student"]
 
 
 def outcome_of(stages: list[Stage], average: Mapping[str, float] | None = None) -> Outcome:
-    """Return the outcome of several stages."""
+    """Combine several stages into one outcome."""
     epochs = sum(stage.epochs for stage in stages)
     shares: list[Any] = [stage.learned.teacher_share for stage in stages]
     routed = all(share is not None for share in shares)

@@ -1,4 +1,4 @@
-"""One stage of a transfer: a student learns from the teachers it is given."""
+"""One stage of a transfer: a student learns from given teachers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,16 +29,16 @@ from ktlight.training.trainer import fit
 
 @dataclass(frozen=True)
 class Setting:
-    """What all stages of a transfer share.
+    """The setting shared by all stages of a transfer.
 
     Attributes:
         config: The composed config.
-        data: Images to learn from and to be measured on.
+        data: Images to train and evaluate on.
         outputs: Outputs of frozen models, stored or live.
-        loggers: Further loggers beside the curves.
-        epochs: How long one training takes, unless ``schedule.total_epochs`` is dealt out.
-        rule: Chooses who teaches; None where the networks teach each other.
-        several_stages: Whether more is trained after this stage, so that its end is worth keeping.
+        loggers: Loggers in addition to the curves.
+        epochs: Epochs of one training, unless ``schedule.total_epochs`` is divided among stages.
+        rule: Chooses each sample's source; None if the networks teach each other.
+        several_stages: Whether more stages follow, so that the end of this one is worth saving.
     """
 
     config: DictConfig
@@ -50,17 +50,17 @@ class Setting:
     several_stages: bool = False
 
     def of_stage(self, number: int) -> "Setting":
-        """Return the same for stage ``number`` of several, with its metrics logged under names of their own."""
+        """Return the setting for stage ``number`` of several, whose metrics are logged with a prefix."""
         return replace(self, loggers=[StageLogger(each, number) for each in self.loggers], several_stages=True)
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What a stage gives beside the weights of the networks, which it changes in place.
+    """Result of a stage, besides the networks' weights, which it changes in place.
 
     Attributes:
-        learners: How many networks learned, the student first.
-        teacher_share: Share of the training samples that teachers taught, in percent; None without a router.
+        learners: Number of networks that learned, the student first.
+        teacher_share: Percentage of the training samples that teachers taught; None without a router.
     """
 
     learners: int
@@ -70,9 +70,9 @@ class Learned:
 def learn(
     setting: Setting, student: Classifier, teachers: Mapping[str, Classifier], folder: RunFolder, epochs: int
 ) -> Learned:
-    """Let the student learn from teachers, by role, for a number of epochs; everything of it goes into ``folder``.
+    """Train the student with teachers, given by role, for a number of epochs, writing to ``folder``.
 
-    The student as it comes is the initial student of the stage: its frozen copy is source 0 of the router.
+    The student at the start is the stage's initial student: its frozen copy is source 0 of the router.
     """
     config = setting.config
     seed(config)
@@ -92,7 +92,7 @@ def learn(
 
 
 def build_method(config: DictConfig, networks: Sequence[Classifier]) -> TransferMethod[Any]:
-    """Return the method that ``method=`` names, over the student and the teachers; check that its router suits it."""
+    """Return the method that ``method=`` names, over the student and the teachers; check that its router fits."""
     student, *peers = networks
     options = peer_options(config.optim, len(peers))
     own = tuple(optimization(option, peer) for option, peer in zip(options, peers, strict=True))
@@ -112,18 +112,18 @@ def build_method(config: DictConfig, networks: Sequence[Classifier]) -> Transfer
 
 
 def check_peer_entries(options: DictConfig, peers: int) -> None:
-    """Raise `UserError` if ``optim.peers`` says something of more networks than learn."""
+    """Raise `UserError` if ``optim.peers`` has more entries than networks that learn."""
     if len(options.peers) > peers:
         raise UserError(f"optim.peers has {len(options.peers)} entries, but {peers} networks learn beside the student")
 
 
 def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
-    """Return the options of each peer's optimiser: those of the student's, but for what ``optim.peers`` says.
+    """Return the options of each peer's optimiser: the student's, overridden by ``optim.peers``.
 
-    An entry with an optimiser of its own takes its options from that alone.
+    An entry with its own optimiser takes the optimiser's options from that alone.
 
     Raises:
-        UserError: ``optim.peers`` says something of more networks than there are, or of an option that is none.
+        UserError: If ``optim.peers`` has more entries than there are networks, or an unknown option.
     """
     check_peer_entries(options, peers)
     common: Any = OmegaConf.to_container(options, resolve=True)
@@ -140,7 +140,7 @@ def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
 def routing_rule(
     config: DictConfig, method: TransferMethod[Any], models: Mapping[str, Classifier]
 ) -> RoutingRule | None:
-    """Return the rule that ``router=`` names, where the method wants one; raise `UserError` where it cannot route."""
+    """Return the rule that ``router=`` names, if the method needs one; raise `UserError` if it cannot route."""
     if not method.routed:
         return None
     rule: RoutingRule = make(config.router)

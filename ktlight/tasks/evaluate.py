@@ -1,4 +1,4 @@
-"""Evaluation: the accuracy of a trained model as it is."""
+"""Evaluation: the accuracy of a trained model."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What all tasks share: a folder of their own, an answer to a finished run, the clock, the table at the end."""
+"""The frame of all tasks: opening the folder, showing a finished run, timing, and the final table."""
 
 import errno
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # of a GPU, of the p
 
 
 class Task(NamedTuple):
-    """A task: where its functions ``run(config, run) -> results`` and ``show(results, folder)`` are.
+    """A task: the module with its functions ``run(config, run) -> results`` and ``show(results, folder)``.
 
     Attributes:
-        module: Imported when the task is run, since it needs torch.
-        once: Whether a finished run is only shown again when it is resumed; else it is done again.
+        module: Imported only when the task runs, since it needs torch.
+        once: Whether resuming a finished run only shows it again, rather than repeating it.
     """
 
     module: str
@@ -42,10 +42,10 @@ TASKS = {
 
 
 def run_task(config: DictConfig) -> dict[str, Any]:
-    """Run the task that the config names, show what it has come to, and return its results.
+    """Run the task that the config names, show its results and return them.
 
     Raises:
-        UserError: Something the user gave cannot work, the disk is full among other things.
+        UserError: If the input cannot work, or the disk or memory is full.
     """
     check_config(config)
     check_parts(config)
@@ -64,7 +64,7 @@ def run_task(config: DictConfig) -> dict[str, Any]:
 
 @contextmanager
 def _errors_to_mend() -> Iterator[None]:
-    """Turn errors of the machine into what the user can do about them."""
+    """Turn machine errors into a `UserError` that says what to do."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

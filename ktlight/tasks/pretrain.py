@@ -1,4 +1,4 @@
-"""Pretraining: train one model on the labels and keep it where later runs find it."""
+"""Pretraining: train one model on the labels and keep it for later runs."""
 
 import logging
 from contextlib import nullcontext
@@ -50,7 +50,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
 def measure_again(
     config: DictConfig, entry: Entry, recipe: Recipe, model: ModelConfig, dataset: ImageDataset, run: Run
 ) -> dict[str, Any]:
-    """Return the results of a model that the zoo has already: the same recipe would give the same weights."""
+    """Return the results of a model that is already in the zoo: the same recipe would give the same weights."""
     logger.info("The zoo has a model by this very recipe, %s: nothing to train", entry)
     known = ModelConfig(model.name, model.architecture, checkpoint=str(entry.folder))
     classifier = build_classifier(
@@ -62,5 +62,5 @@ def measure_again(
 
 
 def show(results: dict[str, Any], folder: Path) -> None:
-    """Print the accuracy, and where the model is kept."""
+    """Print the accuracy, and where the model was saved."""
     print_pretrain(results, folder)

@@ -1,4 +1,4 @@
-"""The store from the command line: fill it ahead of a sweep, list, verify and prune it (task=store)."""
+"""The store on the command line: fill it before a sweep, list, verify and prune it (task=store)."""
 
 import logging
 import time
@@ -24,10 +24,10 @@ logger = logging.getLogger(__name__)
 
 
 def run(config: DictConfig, run: Run) -> dict[str, Any]:
-    """Do ``store.action`` and return its figures.
+    """Run ``store.action`` and return its figures.
 
     Raises:
-        UserError: There is nothing to fill the store with, or entries are damaged.
+        UserError: If there is nothing to fill the store with, or entries are damaged.
     """
     store = LogitStore(cache_directory() / "store", config.store.max_gb)
     action = config.store.action
@@ -49,7 +49,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
 
 
 def show(results: dict[str, Any], folder: Path) -> None:
-    """Print what the store holds."""
+    """Print the contents of the store."""
     print_entries(describe(LogitStore(Path(results["root"]))), Path(results["root"]))
 
 
@@ -73,10 +73,10 @@ def fill(config: DictConfig, run: Run) -> None:
 
 
 def verify(store: LogitStore) -> None:
-    """Read every entry whole and name the damaged ones.
+    """Verify every entry in full.
 
     Raises:
-        UserError: There are any.
+        UserError: If any is damaged; the message names them.
     """
     damaged = [str(problem) for problem in problems(store)]
     if damaged:
@@ -87,7 +87,7 @@ def verify(store: LogitStore) -> None:
 
 
 def prune(store: LogitStore) -> None:
-    """Delete what is of no use, then what was used least recently until the store is within ``store.max_gb``."""
+    """Delete unusable entries, then the least recently used until the store is within ``store.max_gb``."""
     if store.max_bytes is None:
         raise UserError("store.action=prune needs to know how much may stay: store.max_gb=10")
     sweep(store)

@@ -1,4 +1,4 @@
-"""The main job: let the student learn what the teachers know, and measure what it learned."""
+"""The main task: train the student with the teachers, and measure what it learned."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -54,17 +54,17 @@ def show(results: dict[str, Any], folder: Path) -> None:
 def transfer(
     config: DictConfig, dataset: ImageDataset, student: Classifier, teachers: Sequence[Classifier], run: Run
 ) -> dict[str, Any]:
-    """Run one transfer, leave everything about it in its folder, and return its results.
+    """Run one transfer, write everything about it to its folder, and return its results.
 
     Args:
         config: The composed config.
-        dataset: Images to learn from and to be measured on.
-        student: Learns; it is changed in place.
-        teachers: Teach; they are changed in place only by methods that train them too.
-        run: The run that it is.
+        dataset: Images to train and evaluate on.
+        student: The student, changed in place.
+        teachers: The teachers, changed in place only by methods that train them too.
+        run: The run.
 
     Raises:
-        UserError: The parts do not fit each other, or training diverged.
+        UserError: If the parts do not fit together, or training diverged.
     """
     by_role = dict(zip(teacher_roles(len(teachers)), teachers, strict=True))
     models = {"student": student, **by_role}
@@ -72,7 +72,7 @@ def transfer(
     method, rule = check_method(config, models)
     if method is None or method.learners == 1:
         for teacher in teachers:
-            teacher.freeze()  # then one copy of it in memory serves everyone
+            teacher.freeze()  # so that one copy in memory is shared
     data = data_module(config, dataset)
     check_holdout(config, data, method, rule, models)
     initial = {role: model.frozen_copy() for role, model in models.items()}
@@ -116,13 +116,13 @@ def transfer(
 
 
 class Trained(NamedTuple):
-    """What training gave.
+    """Result of the training.
 
     Attributes:
-        outcome: Of the schedule.
-        columns: What it adds to the columns of ``predictions.parquet``.
+        outcome: Outcome of the schedule.
+        columns: Columns that it adds to ``predictions.parquet``.
         learned: The networks that learned, by role.
-        guard: What the guard tried and kept, if there was one.
+        guard: The points that the guard tried and the one it kept, if there was a guard.
     """
 
     outcome: Outcome
@@ -134,14 +134,14 @@ class Trained(NamedTuple):
 def train(
     setting: Setting, models: Mapping[str, Classifier], initial: Classifier, run: Run, before: Answers
 ) -> Trained:
-    """Train by the config's method, schedule and guard, and ask the networks that learned again.
+    """Train with the config's method, schedule and guard, then evaluate the networks that learned again.
 
     Args:
-        setting: What all stages share.
+        setting: Shared by all stages.
         models: By role; those that learn are changed in place.
-        initial: The student as it was.
-        run: The run that it is.
-        before: What all models said of the test samples.
+        initial: The initial student.
+        run: The run.
+        before: All models' predictions on the test samples before training.
     """
     config = setting.config
     student, teachers = models["student"], {role: model for role, model in models.items() if role != "student"}
@@ -161,7 +161,7 @@ def train(
 
 
 def untrained(config: DictConfig, before: Answers) -> Trained:
-    """Return what a method without training gives: the predictions of an ensemble in place of a student's."""
+    """Return the result of a method without training: an ensemble's predictions in place of a student's."""
     column = ENSEMBLES[config.method.rule]
     return Trained(Outcome(0, None, 0), {"after": columns_before(before)[column]}, {})
 
@@ -183,7 +183,7 @@ def columns_before(before: Answers) -> dict[str, Tensor]:
 
 
 def columns_after(after: Answers, outcome: Outcome) -> dict[str, Tensor]:
-    """Return the columns of ``predictions.parquet`` that training gives; all figures follow from the columns."""
+    """Return the columns of ``predictions.parquet`` from training; all figures are computed from the columns."""
     columns: dict[str, Tensor] = {}
     for role, said in after.prediction.items():
         name = "after" if role == "student" else f"{role}_after"
@@ -195,7 +195,7 @@ def columns_after(after: Answers, outcome: Outcome) -> dict[str, Tensor]:
 def stage_records(
     outcome: Outcome, teachers: Mapping[str, Classifier], columns: Mapping[str, Tensor]
 ) -> dict[str, Any]:
-    """Return what is said of the stages of a schedule; nothing where there is only one."""
+    """Return the results of a schedule's stages; empty if there is only one."""
     if not outcome.stages:
         return {}
     chained = outcome.average is None  # in a soup, every student starts from the initial one

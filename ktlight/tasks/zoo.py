@@ -1,4 +1,4 @@
-"""The zoo from the command line: what models there are for a data set, and away with one (task=zoo)."""
+"""The zoo on the command line: list the models for a data set, or remove one (task=zoo)."""
 
 import logging
 from pathlib import Path
@@ -16,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 def run(config: DictConfig, run: Run) -> dict[str, Any]:
-    """Do ``zoo.action`` and return the models that there are then.
+    """Run ``zoo.action`` and return the remaining models.
 
     Raises:
-        UserError: The model to remove is not named, or there is none of that name.
+        UserError: If the model to remove is not named or does not exist.
     """
     zoo, options = Zoo(), config.zoo
     identity = None if options.all else load_dataset(config).identity
@@ -39,7 +39,7 @@ def show(results: dict[str, Any], folder: Path) -> None:
 
 
 def facts(entry: Entry) -> dict[str, Any]:
-    """Return what the table says of a model."""
+    """Return a model's row of the table."""
     record = entry.record
     kept = ("data", "epochs", "seed", "acc", "parameters", "created")
     return {
