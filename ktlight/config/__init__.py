@@ -1,4 +1,4 @@
-"""The config tree: where it lives, what can be named in it, and what a wrong name was meant to be.
+"""The config tree: its location, valid names, and suggestions for wrong ones.
 
-Nothing here imports torch: `--help` and a config error answer at once.
+Nothing here imports torch, so `--help` and config errors are fast.
 """

@@ -1,4 +1,4 @@
-"""Checks that the values of a composed config can work, before anything is loaded or written; nothing needs torch."""
+"""Checks of a composed config's values before anything is loaded or written; does not need torch."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ from ktlight.errors import UserError
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 UNTRAINED = ("router", "restraint", "optim", "recipe")
-"""The groups that act on training alone."""
+"""The groups that only affect training."""
 
 
 def check_config(config: DictConfig) -> None:
     """Check the values of a composed config, one job's.
 
     Raises:
-        UserError: A reference leads nowhere, an option has a value that it cannot take, or the teachers cannot be read.
+        UserError: If a reference cannot be resolved, an option has an invalid value, or the teachers cannot be read.
     """
     check_references(config)
     check_options(config)
@@ -34,7 +34,7 @@ def check_config(config: DictConfig) -> None:
 def check_references(config: DictConfig) -> None:
     """Raise `UserError` if a value cannot be resolved, such as ``${nope}``, or is missing.
 
-    Of Hydra's part, the folders are looked at; they may refer to what only the running job knows, such as its number.
+    Of Hydra's own config only the folders are checked; they may use values known only to the running job.
     """
     own = (key for key in map(str, config) if key != "hydra")
     for key in (*own, *(FOLDERS if "hydra" in config else ())):
@@ -50,14 +50,14 @@ def check_references(config: DictConfig) -> None:
 
 
 def check_combinations(config: DictConfig, overrides: Sequence[Override]) -> None:
-    """Check that nothing was typed that another option makes meaningless.
+    """Check that no override is made meaningless by another option.
 
     Args:
         config: The config of the run, or of the first job of a sweep.
-        overrides: What was typed.
+        overrides: The overrides as typed.
 
     Raises:
-        UserError: Something was.
+        UserError: If one is.
     """
     typed = [override.key_or_group for override in overrides]
     if config.teachers and "teacher" in typed:

@@ -1,7 +1,7 @@
-"""What a run is known by: its resolved config, without what changes no result.
+"""The identity of a run: its resolved config, without options that change no result.
 
-However the options were typed (in another order, or with their defaults), the same run comes to the same folder, in
-every process and on every machine.
+However the options are typed (in any order, with or without defaults), the same run gets the same folder, in every
+process and on every machine.
 """
 
 import hashlib
@@ -13,21 +13,21 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 VOLATILE = ("hydra", "resume", "logger")
-"""Groups that change no figure; `lasting` knows the single options."""
+"""Groups that change no figure; `lasting` handles single options."""
 
 
 def lasting(config: DictConfig) -> str:
-    """Return the resolved config as YAML, without what may differ between a run and its continuation."""
+    """Return the resolved config as YAML, without options that may differ between a run and its continuation."""
     kept: Any = OmegaConf.to_container(
         OmegaConf.masked_copy(config, [str(key) for key in config if key not in VOLATILE]), resolve=True
     )
     del kept["trainer"]["progress"], kept["trainer"]["checkpoint_every_seconds"], kept["data"]["workers"]
-    kept["store"] = {"top_k": kept["store"]["top_k"]}  # all else of it changes no figure
+    kept["store"] = {"top_k": kept["store"]["top_k"]}  # its other options change no figure
     return OmegaConf.to_yaml(kept)
 
 
 def digest(text: object) -> str:
-    """Return eight hexadecimal digits that stand for ``text``; the same on every machine and rank."""
+    """Return an eight-digit hexadecimal hash of ``text``, the same on every machine and rank."""
     return hashlib.sha256(str(text).encode()).hexdigest()[:8]
 
 
@@ -41,8 +41,8 @@ def sweep_id(shared: str, overrides: Sequence[str], sweeper: Mapping[str, Any]) 
 
     Args:
         shared: The `run_id` of the config that the jobs vary.
-        overrides: Everything that was typed.
-        sweeper: The config of Hydra's sweeper, which may bring options of its own.
+        overrides: All overrides as typed.
+        sweeper: The config of Hydra's sweeper, which may add options.
     """
     options = [*(f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()), *overrides]
     parser = OverridesParser.create()

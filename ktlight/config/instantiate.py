@@ -1,4 +1,4 @@
-"""The parts that a config names by ``_target_``: found, checked, and made with live objects beside their options."""
+"""The parts that a config names by ``_target_``: finding, checking and instantiating them with live objects."""
 
 import inspect
 from collections.abc import Callable, Collection
@@ -20,21 +20,21 @@ PARTS = {
     "optim.optimizer": "torch.optim.Optimizer",
     "pretrain.optim.optimizer": "torch.optim.Optimizer",
 }
-"""Where a config names a part, and what it must be a class of."""
+"""Config keys that name a part, and its required base class."""
 OPTIONAL = ("method", "router", "restraint")
-"""Those that may be null: nothing is done then."""
+"""Those that may be null, to do nothing."""
 LIVE = ("networks", "optimization", "params", "lr", "fused", "batch")
-"""Parameters of parts that are no options: ktlight gives them."""
+"""Parameters of parts that are passed by ktlight and are not options."""
 OPTIMIZERS = ("torch.optim", "timm.optim")
 
 
 def make(config: DictConfig, **objects: Any) -> Any:
-    """Return what ``config._target_`` makes of the config's other keys and of ``objects``.
+    """Call ``config._target_`` with the config's other keys and ``objects``.
 
-    Hydra's `instantiate` would copy the objects, networks among them, and wrap the errors of the part.
+    Hydra's `instantiate` would copy the objects, including networks, and wrap the part's errors.
 
     Raises:
-        UserError: The config has a key that the part does not take, or a value, or lacks one that it needs.
+        UserError: If the config has an unknown key or an invalid value, or lacks a required key.
     """
     part, options = _part(config)
     try:
@@ -46,17 +46,17 @@ def make(config: DictConfig, **objects: Any) -> Any:
 
 
 def accepts(config: DictConfig, option: str) -> bool:
-    """Return whether the part that ``config._target_`` names has an option of this name."""
+    """Return whether the part that ``config._target_`` names has this option."""
     return option in inspect.signature(_part(config)[0]).parameters
 
 
 def check_parts(config: DictConfig) -> None:
-    """Check every part that a config names: that it exists, is what it is used as, and takes the options it is given.
+    """Check that every part that a config names exists, is of the right kind, and accepts its options.
 
-    This imports torch, so it comes after all that can be checked without.
+    This imports torch, so it runs after all checks that do not need it.
 
     Raises:
-        UserError: A part is missing or another kind of part, or has an option that it does not take.
+        UserError: If a part does not exist, is of the wrong kind, or has an unknown option.
     """
     for key, base in PARTS.items():
         node = OmegaConf.select(config, key)
@@ -80,11 +80,11 @@ def located(target: Any, key: str, base: type = object) -> Any:
 
     Args:
         target: The name.
-        key: Where it stands in the config.
-        base: What it must be a class of; `object` for anything that can be called.
+        key: Its key in the config.
+        base: The required base class; `object` for any callable.
 
     Raises:
-        UserError: It is no name, or the name of nothing, or of something else.
+        UserError: If it is not a dotted name, does not exist, or is of the wrong kind.
     """
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     if not module:

@@ -1,4 +1,4 @@
-"""What the plain options of a run may be; a part with a ``_target_`` says it of its own in its signature."""
+"""Valid values of a run's plain options; a part with a ``_target_`` declares its own in its signature."""
 
 from typing import Any
 
@@ -71,20 +71,20 @@ ABSENT = object()
 
 
 def check_options(config: DictConfig) -> None:
-    """Check the plain options of a composed config; a part that lacks one of them has no use for it.
+    """Check the plain options of a composed config; options that a part does not have are skipped.
 
     Raises:
-        UserError: One of them is of another type or out of its range.
+        UserError: If one has the wrong type or is out of range.
     """
     _check(config, OPTIONS)
     check_peers(config.optim.peers)
 
 
 def check_peers(entries: Any) -> None:
-    """Check what ``optim.peers`` says, which is merged with ``optim`` later.
+    """Check ``optim.peers``, which is merged with ``optim`` later.
 
     Raises:
-        UserError: It is no list of mappings, or a number is out of its range.
+        UserError: If it is not a list of mappings, or a number is out of range.
     """
     if not isinstance(entries, ListConfig) or not all(isinstance(entry, DictConfig) for entry in entries):
         raise UserError("optim.peers must be a list of mappings, one a network, such as [{lr: 0.01}]")

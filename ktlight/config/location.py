@@ -1,9 +1,9 @@
-"""Where the config tree lives: beside the package in a checkout, inside it in an installed wheel."""
+"""Location of the config tree: next to the package in a checkout, inside it in an installed wheel."""
 
 from pathlib import Path
 
 BASE = "base"
-"""Name of a file that others of its group build on; it cannot be chosen itself."""
+"""Name of the file that others in a group inherit from; it cannot be chosen itself."""
 
 
 def config_directory() -> Path:

@@ -1,7 +1,7 @@
-"""Every timm model as a choice of the config groups ``student`` and ``teacher``, with no file each.
+"""Makes every timm model a choice of the config groups ``student`` and ``teacher``, without a file for each.
 
-Hydra reads configs from sources; this one answers for the two groups from the list of timm's architectures,
-so `teacher=vit_b`, `student=convnext_tiny` and the sweep `teacher=glob(vit_*)` work like any other choice.
+Hydra reads configs from sources; this one serves the two groups from the list of timm's architectures, so
+`teacher=vit_b`, `student=convnext_tiny` and the sweep `teacher=glob(vit_*)` work like any other choice.
 """
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -46,7 +46,7 @@ class ModelSource(ConfigSource):
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Return the groups, or the model names of one group.
 
-        A glob must not find one architecture twice, so an alias is listed only through its architecture.
+        A glob must not match an architecture twice, so aliases are not listed.
         """
         if config_path == "":
             return [] if results_filter == ObjectType.CONFIG else list(MODEL_GROUPS)
@@ -70,11 +70,11 @@ def model_node(name: str) -> DictConfig:
 
 
 def register_models() -> None:
-    """Make Hydra know the model source."""
+    """Register the model source with Hydra."""
     Plugins.instance().register(ModelSource)
     Plugins.instance().register(ModelSearchPath)
 
 
 def model_choices() -> list[str]:
-    """Return every name that can stand after ``student=`` and ``teacher=``, aliases included."""
+    """Return every valid value of ``student=`` and ``teacher=``, including aliases."""
     return sorted({*architectures(), *ALIASES})

@@ -11,7 +11,7 @@ from ktlight.errors import UserError
 from ktlight.models.spec import PREPROCESSING, ModelConfig
 
 OPTIONS = ("checkpoint", *PREPROCESSING, "kwargs")
-"""What can be said of a model beside its name."""
+"""Options of a model besides its name."""
 
 
 def model_config(group: DictConfig) -> ModelConfig:
@@ -25,7 +25,7 @@ def teacher_configs(config: DictConfig) -> dict[str, ModelConfig]:
     """Return the teachers by role: those of the list ``teachers``, else the one of ``teacher=``.
 
     Raises:
-        UserError: The list cannot be read, or the schedule needs one and there is none.
+        UserError: If the list cannot be read, or the schedule needs one and there is none.
     """
     models = listed_teachers(config)
     if models:
@@ -38,11 +38,11 @@ def teacher_configs(config: DictConfig) -> dict[str, ModelConfig]:
 def listed_teachers(config: DictConfig) -> list[ModelConfig]:
     """Return the models of the list ``teachers``.
 
-    An entry is a name, or a mapping with a name and further options of a model; what it does not say is as in
-    ``teacher``, but for the checkpoint.
+    An entry is a name, or a mapping with a name and further options of a model; options left out are taken from
+    ``teacher``, except for the checkpoint.
 
     Raises:
-        UserError: It is no list, an entry cannot be read, or a teacher is given twice.
+        UserError: If it is not a list, an entry cannot be read, or a teacher is given twice.
     """
     if not isinstance(config.teachers, ListConfig):
         raise UserError(
@@ -72,5 +72,5 @@ def listed_teacher(config: DictConfig, entry: Any) -> ModelConfig:
 
 
 def teacher_roles(count: int) -> list[str]:
-    """Return how the teachers are called in columns, curves and folders: ``teacher``, or ``teacher1``, ``teacher2``."""
+    """Return the teachers' roles in columns, curves and folders: ``teacher``, or ``teacher1``, ``teacher2``, ..."""
     return ["teacher"] if count == 1 else [f"teacher{number}" for number in range(1, count + 1)]

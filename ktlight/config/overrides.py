@@ -1,4 +1,4 @@
-"""Checks what was typed on the command line before Hydra runs, so that a wrong name gets one line and a suggestion."""
+"""Checks the command-line overrides before Hydra runs, so that a wrong name gets one line and a suggestion."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,11 +28,10 @@ def check_overrides(
         config_name: Name of the primary config.
 
     Returns:
-        The config of the run, or of the first job of a sweep, Hydra's own part included.
+        The config of the run, or of the first job of a sweep, including Hydra's own.
 
     Raises:
-        UserError: An override cannot be parsed, names a group choice or a key that does not exist, or gives an option
-            a value that it cannot take.
+        UserError: If an override cannot be parsed, names an unknown group choice or key, or has an invalid value.
     """
     for folder in config_directories:
         if not Path(folder).is_dir():
@@ -46,7 +45,7 @@ def check_overrides(
             _check_choices(override, search)
         try:
             config = _compose(config_name, [*search, *map(_first, parsed)])
-        except UserError:  # most often a key that does not exist, of which more can be said
+        except UserError:  # usually an unknown key, for which there is a better message
             _check_keys(parsed, groups, _compose(config_name, [*search, *map(_first, groups)]))
             raise
         if any(map(_adds, parsed)):
@@ -94,7 +93,7 @@ def _is_group(override: Override, search: list[str]) -> bool:
 
 
 def _key(override: Override) -> str:
-    """Return what stands left of the equals sign."""
+    """Return the part left of the equals sign."""
     return str(override.input_line).partition("=")[0]
 
 
@@ -122,7 +121,7 @@ def _check_choices(override: Override, search: list[str]) -> None:
 
 
 def _choices(group: str, search: list[str]) -> list[str]:
-    """Return the choices of a group, those in further config folders included."""
+    """Return the choices of a group, including those in further config folders."""
     options = GlobalHydra.instance().config_loader().get_group_options(group, config_name="config", overrides=search)
     return [option for option in options if option != BASE]
 
@@ -142,7 +141,7 @@ def _adds(override: Override) -> bool:
 
 
 def _check_keys(overrides: Sequence[Override], groups: Sequence[Override], config: DictConfig) -> None:
-    """Raise `UserError` for the first override of a key that a config, in which none is set yet, does not have."""
+    """Raise `UserError` for the first override of a key missing from a config without overrides."""
     for override in overrides:
         if override not in groups and override.package is None and not override.key_or_group.startswith("hydra."):
             _check_key(override, config)

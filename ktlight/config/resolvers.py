@@ -1,4 +1,4 @@
-"""What the config files compute: names of folders, and the lists that `--help` shows."""
+"""Resolvers for the config files: names of folders, and the lists shown by `--help`."""
 
 import operator
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from ktlight.config.location import BASE, config_directory
 from ktlight.models.names import ALIASES
 
 MANY_TEACHERS = 3
-"""More names than these do not go into the name of a folder."""
+"""Maximum number of names in the name of a folder."""
 
 
 def register_resolvers() -> None:
-    """Register what the config files use: ``${run_id:}``, ``${sweep_id:}`` and the others below."""
+    """Register the resolvers: ``${run_id:}``, ``${sweep_id:}`` and the others below."""
     OmegaConf.register_new_resolver("run_id", run_id, replace=True)
     OmegaConf.register_new_resolver("teacher_names", teacher_names, replace=True)
     OmegaConf.register_new_resolver("product", operator.mul, replace=True)
@@ -29,9 +29,9 @@ def register_resolvers() -> None:
 
 
 def teacher_names(teacher: str, teachers: Any) -> str:
-    """Return the names of the list of teachers, else of the one teacher, as they stand in folder names.
+    """Return the teachers' names as used in folder names.
 
-    The number stands for more than three: file systems take no names of any length.
+    More than three are replaced by their number, since file names are limited in length.
     """
     if not isinstance(teachers, ListConfig):  # an error that is told of later, with more to say
         return teacher
@@ -40,17 +40,17 @@ def teacher_names(teacher: str, teachers: Any) -> str:
 
 
 def largest(shares: Mapping[str, float]) -> float:
-    """Return the largest of the shares that parts of a run need; 0 where none needs any."""
+    """Return the largest share that any part of a run needs; 0 if none does."""
     return max(shares.values(), default=0.0)
 
 
 def share_if(value: str, needs: str, share: float) -> float:
-    """Return ``share`` where an option has the value that needs it, else 0."""
+    """Return ``share`` if an option has the value that needs it, else 0."""
     return share if value == needs else 0.0
 
 
 def config_groups() -> str:
-    """Return a line for each config group with its choices."""
+    """Return one line per config group with its choices."""
     root = config_directory()
     lines = []
     for group in sorted(path for path in root.iterdir() if path.is_dir() and path.name != "hydra"):

@@ -1,4 +1,4 @@
-"""What a sweep ends with: all its transfers in one table."""
+"""The final table of a sweep, with all its transfers."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 SHOWN = ("task", "method", "teacher", "teachers", "student", "data", "seed", "resume", "experiment")
-"""Options that have a column of their own, or change nothing."""
+"""Options that have their own column or change no result."""
 
 _sweeps: list[Path] = []
 

@@ -1,1 +1,1 @@
-"""Training: where Lightning lives."""
+"""Training with Lightning."""

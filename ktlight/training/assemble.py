@@ -1,4 +1,4 @@
-"""The parts of a training, made from the config: data, optimiser, seed."""
+"""Building the parts of a training from the config: data, optimiser, seed."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -20,17 +20,17 @@ LARGEST_CANVAS = 224
 
 
 def seed(config: DictConfig) -> None:
-    """Seed everything random by the config's seed."""
+    """Seed all random number generators with the config's seed."""
     seed_everything(config.seed, workers=True, verbose=False)
 
 
 def load_dataset(config: DictConfig) -> ImageDataset:
-    """Return the data set that ``data=`` names, as the options ask for it."""
+    """Return the data set that ``data=`` names, with the options applied."""
     return as_asked(config, make(config.data.load))
 
 
 def as_asked(config: DictConfig, dataset: ImageDataset) -> ImageDataset:
-    """Return a data set without unreadable images and with its classes named by a file, if the options say so."""
+    """Apply the options ``data.skip_corrupt`` and ``data.class_names`` to a data set."""
     if config.data.skip_corrupt:
         dataset = without_corrupt(dataset)
     return name_classes(dataset, config.data.class_names) if config.data.class_names else dataset
@@ -39,8 +39,8 @@ def as_asked(config: DictConfig, dataset: ImageDataset) -> ImageDataset:
 def data_module(config: DictConfig, dataset: ImageDataset) -> ImageDataModule:
     """Return the data module.
 
-    With ``data.canvas: null`` training views are as large as the images, at most 224 pixels: like all pixels that the
-    networks of a run share, a function of the data alone.
+    With ``data.canvas: null`` training views are as large as the images, up to 224 pixels: the pixels that a run's
+    networks share depend on the data alone.
     """
     options = config.data
     return ImageDataModule(
@@ -70,7 +70,7 @@ def check_classes(dataset: ImageDataset, models: Mapping[str, Classifier]) -> No
 
 
 def optimization(options: DictConfig, learner: Classifier) -> Optimization:
-    """Return the optimiser and schedule of a config group like ``optim``, for a network of the learner's size."""
+    """Return the optimiser and schedule from a config group like ``optim``, for a network of the learner's size."""
     plain = Optimization(
         optimizer=partial(make, options.optimizer),
         lr=options.lr,

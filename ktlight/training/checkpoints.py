@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, at the ends of epochs."""
+"""Checkpoints: written atomically at the ends of epochs."""
 
 from pathlib import Path
 from time import monotonic
@@ -15,15 +15,15 @@ from ktlight.training.processes import agreed
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints atomically, so that a run killed at any moment leaves a whole one."""
+    """Writes checkpoints atomically, so that a run killed at any moment leaves a complete one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Save beside ``path`` and rename."""
+        """Save next to ``path`` and rename."""
         write_atomically(Path(path), lambda temporary: save(checkpoint, temporary))
 
 
 def save(checkpoint: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint; torch puts an error of its own in the place of one of the disk, which is undone here."""
+    """Write a checkpoint, re-raising a disk error that torch replaces with its own."""
     try:
         with path.open("wb") as file:
             torch.save(checkpoint, file)
@@ -34,16 +34,16 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
 
 
 class EpochCheckpoint(Checkpoint):
-    """Keeps the state at the end of an epoch, if enough time has passed since the last checkpoint.
+    """Writes a checkpoint at the end of an epoch if enough time has passed since the last one.
 
-    A short training writes none: to run it again takes less than the interval. The curves have the epoch's row before
-    its state is written, which Lightning does the other way round; a run killed between the two would lack the row.
+    A short training writes none: repeating it takes less than the interval. The epoch's row of the curves is written
+    before the checkpoint; in Lightning's own order, a run killed between the two would lack the row.
 
     Args:
-        file: The checkpoint; the former one stays until the new one is whole.
-        curves: Where the rows go.
-        seconds: How long after the start, or after the last checkpoint, the next one is due.
-        keep_end: Whether the state after the last epoch is kept in any case, because more is to be trained after it.
+        file: The checkpoint; the old one stays until the new one is complete.
+        curves: The curves.
+        seconds: Interval after the start, or the last checkpoint, at which the next one is due.
+        keep_end: Whether to keep the state after the last epoch in any case, because more training follows.
     """
 
     def __init__(self, file: Path, curves: Curves, seconds: float, keep_end: bool) -> None:
@@ -58,7 +58,7 @@ class EpochCheckpoint(Checkpoint):
         self.kept_at = monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Forget the metrics of the last epoch, which this one may lack, and rows of epochs that are run again."""
+        """Drop metrics of the last epoch, which this one may lack, and rows of epochs that are repeated."""
         trainer.logged_metrics.clear()
         self.curves.forget(trainer.current_epoch)
 

@@ -1,4 +1,4 @@
-"""Compiling what a training step computes."""
+"""Compilation of the training step."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,19 +14,19 @@ from ktlight.routing.router import SampleRouter
 
 
 def compile_step(method: TransferMethod[Any], callbacks: Sequence[Callback], mode: str) -> None:
-    """Compile what a training step computes: forward passes with preprocessing and losses, sources, and routing.
+    """Compile the training step: forward passes with preprocessing and losses, sources, and routing.
 
-    Each is one graph for whole batches and one for the last, smaller one; sizes are never made variable, because a
-    graph of fixed sizes is faster and can be replayed on a GPU. The interpolation of weights stays as it is: one fused
-    operation over all tensors.
+    Each has one graph for whole batches and one for the smaller last batch; shapes are never dynamic, because a graph
+    with static shapes is faster and can be replayed on a GPU. Weight interpolation is not compiled: it is already one
+    fused operation over all tensors.
 
     Raises:
-        UserError: PyTorch knows no such mode, or does not compile here.
+        UserError: If PyTorch does not know the mode, or cannot compile here.
     """
     try:
         compiled = partial(torch.compile, mode=mode, dynamic=False)
         networks: Any = method.networks
-        for network in networks:  # for validation; within the losses it is traced as a part of them
+        for network in networks:  # for validation; inside the losses it is traced as part of them
             network.network.compile(mode=mode, dynamic=False)
         method.losses = compiled(method.losses)  # type: ignore[method-assign]
         for router in (callback for callback in callbacks if isinstance(callback, SampleRouter)):

@@ -1,4 +1,4 @@
-"""How long a transfer trains, by its recipe, the size of the data and of the networks that learn."""
+"""The length of a transfer, from its recipe and the sizes of the data and of the networks that learn."""
 
 import logging
 import math
@@ -14,11 +14,11 @@ logger = logging.getLogger(__name__)
 
 
 def transfer_epochs(config: DictConfig, data: ImageDataModule, learners: Sequence[Classifier] = ()) -> int:
-    """Return the number of epochs of one training: ``trainer.max_epochs``, else what the recipe says.
+    """Return the number of epochs of one training: ``trainer.max_epochs``, else the recipe's.
 
     Args:
         config: The composed config.
-        data: What is learned from.
+        data: The training data.
         learners: The networks that learn; the largest counts.
     """
     if config.trainer.max_epochs is not None:
@@ -36,15 +36,15 @@ def transfer_epochs(config: DictConfig, data: ImageDataModule, learners: Sequenc
 
 
 def learning_parameters(network: Classifier) -> int:
-    """Return how many parameters of a network learn."""
+    """Return the number of trainable parameters of a network."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def recipe_epochs(steps_per_epoch: int, epochs: int, steps: int, max_steps: int | None = None) -> int:
-    """Return the least number of whole epochs with ``epochs`` epochs and ``steps`` steps, within ``max_steps``.
+    """Return the smallest number of epochs with at least ``epochs`` epochs and ``steps`` steps, within ``max_steps``.
 
-    Counted in epochs alone, few images teach next to nothing: six epochs of 360 images in batches of 64 are 36
-    optimiser steps. At least one epoch is trained.
+    Counting epochs alone is not enough for few images: six epochs of 360 images in batches of 64 are only 36 optimiser
+    steps. The result is at least 1.
 
     >>> [recipe_epochs(steps_per_epoch, 10, 300, 20_000) for steps_per_epoch in (6, 200, 4_000, 40_000)]
     [50, 10, 5, 1]

@@ -1,4 +1,4 @@
-"""Loggers beside the curves that are always written."""
+"""Loggers in addition to the curves, which are always written."""
 
 import logging
 import netrc
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def extra_loggers(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger]]:
-    """Yield the loggers of the config group ``logger`` and close them whatever happens.
+    """Yield the loggers of the config group ``logger``, and always close them.
 
-    A W&B run that is not finished would swallow the next run of a sweep.
+    An unfinished W&B run would absorb the next run of a sweep.
     """
     name = config.logger.name
     if name not in LOGGERS:
@@ -62,7 +62,7 @@ def _wandb(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger]]:
         save_dir=folder.path,
         offline=offline,
         config=OmegaConf.to_container(config, resolve=True),
-        settings=wandb.Settings(silent=offline),  # else thirty lines about itself
+        settings=wandb.Settings(silent=offline),  # else it prints thirty lines
     )
     try:
         yield [run_logger]
@@ -77,7 +77,7 @@ LOGGERS = {"none": _none, "tensorboard": _tensorboard, "wandb": _wandb}
 
 
 def _wandb_id(folder: RunFolder, resume: bool) -> str:
-    """Return what W&B knows the run by: random, kept with the run, and taken up again only where it is resumed."""
+    """Return the run's W&B id: random, saved with the run, and reused only when the run is resumed."""
     file = folder.path / "wandb_id.txt"
     if is_first_process() and not (resume and file.exists()):
         write_text(file, uuid.uuid4().hex)
@@ -85,12 +85,12 @@ def _wandb_id(folder: RunFolder, resume: bool) -> str:
 
 
 class StageLogger(Logger):
-    """Passes the metrics of one stage of a schedule on, under names of their own.
+    """Forwards the metrics of one stage of a schedule with a prefix.
 
-    Every stage counts its steps from 0; without the prefix their curves would lie on top of each other.
+    Every stage counts its steps from 0; without the prefix their curves would overlap.
 
     Args:
-        target: Where the metrics go.
+        target: The logger to forward to.
         stage: Number of the stage, from 1.
     """
 
@@ -101,24 +101,24 @@ class StageLogger(Logger):
 
     @property
     def name(self) -> str | None:
-        """Name of the logger behind it."""
+        """Name of the target logger."""
         return self.target.name
 
     @property
     def version(self) -> int | str | None:
-        """Version of the logger behind it."""
+        """Version of the target logger."""
         return self.target.version
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the config is known to the logger behind it."""
+        """Do nothing: the target logger already has the config."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Pass the metrics on."""
+        """Forward the metrics."""
         self.target.log_metrics({f"{self.prefix}{name}": value for name, value in metrics.items()}, step)
 
 
 def log_results(loggers: list[Logger], results: dict[str, Any]) -> None:
-    """Give every logger the final figures."""
+    """Log the final figures to every logger."""
     figures = {f"results/{name}": value for name, value in results.items() if isinstance(value, int | float)}
     for each in loggers:
         each.log_metrics(figures)

@@ -1,4 +1,4 @@
-"""The processes of a distributed run: which one writes, what they agree on, where they meet."""
+"""The processes of a distributed run: which one writes, broadcasting values, and barriers."""
 
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ def is_first_process() -> bool:
 
 
 def agreed(value: Decision) -> Decision:
-    """Return the first process's value in every process of the run, where each has computed its own."""
+    """Return the first process's value in every process of the run."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return value
     values = [value]
@@ -23,6 +23,6 @@ def agreed(value: Decision) -> Decision:
 
 
 def wait_for_all() -> None:
-    """Wait until every process of the run is here."""
+    """Wait until every process of the run has arrived."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()

@@ -1,4 +1,4 @@
-"""One run from its first look at the folder to the figures it leaves there."""
+"""One run, from checking its folder to writing its results there."""
 
 import logging
 import time
@@ -25,14 +25,14 @@ VERSIONS = ("ktlight", "torch", "torchvision", "timm")
 
 
 class Run:
-    """A run in its folder.
+    """A run and its folder.
 
-    Nothing of an earlier run there is touched before `begin`, which comes after all checks: a command that cannot work
-    leaves the folder as it was.
+    An earlier run there is not touched before `begin`, which follows all checks: a command that cannot work leaves the
+    folder unchanged.
 
     Args:
         config: The composed config.
-        folder: Where the run leaves everything.
+        folder: The folder of the run.
     """
 
     def __init__(self, config: DictConfig, folder: RunFolder) -> None:
@@ -42,32 +42,32 @@ class Run:
         self._phase, self._since = "load", time.perf_counter()
 
     def phase(self, name: str) -> None:
-        """Count the time from now on to another phase."""
+        """Attribute the time from now on to another phase."""
         now = time.perf_counter()
         self.seconds[self._phase] = round(self.seconds.get(self._phase, 0.0) + now - self._since, 3)
         self._phase, self._since = name, now
 
     def part(self, name: str, config: DictConfig) -> "Run":
-        """Return a run inside this one, with a config of its own, such as that of a model that is trained first."""
+        """Return a nested run with its own config, for example to train a model first."""
         self.begin()
         return Run(config, RunFolder(self.folder.path / name))
 
     @rank_zero_only
     def begin(self) -> None:
-        """Set aside what an earlier run left, unless it is to be continued: from here on files are written."""
+        """Set an earlier run's files aside, unless it is being resumed; files are written from here on."""
         if not self.config.resume and (aside := self.folder.set_aside()):
             logger.info("What an earlier run had left in this folder is now in %s", aside)
 
     @rank_zero_only
     def record_start(self, dataset: ImageDataset, models: Mapping[str, Classifier]) -> None:
-        """Begin, and write the resolved config, with the identity of data and weights, and the environment."""
+        """Begin, and write the environment and the resolved config, with the identity of data and weights."""
         self.begin()
         identity = {"data": dataset.identity, **{name: model.weights_hash() for name, model in models.items()}}
         self.folder.write_config(lasting(self.config) + OmegaConf.to_yaml({"identity": identity}))
         self.folder.write_environment()
 
     def finish(self, results: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the results, with what every run says of itself, and return them."""
+        """Write the results, adding the fields of every run, and return them."""
         self.phase("end")
         versions = {name: version(name) for name in VERSIONS}
         complete = {"schema": SCHEMA, **results, "seconds": self.seconds, "versions": versions}
@@ -81,20 +81,20 @@ class Run:
 
 @contextmanager
 def opened(config: DictConfig, path: Path, option: str) -> Iterator[Run]:
-    """Give a run its folder, and keep other processes out of it meanwhile.
+    """Open a run's folder, locked against other processes.
 
     Args:
         config: The composed config.
         path: The folder.
-        option: How the user chooses another one.
+        option: The option that chooses another one.
 
     Raises:
-        UserError: The folder holds something else, another process is at work in it, or it is to be resumed and holds
-            the finished run of another config.
+        UserError: If the folder holds other files, another process is running there, or the run to resume is a finished
+            one with another config.
     """
     folder = RunFolder(path)
     if not is_first_process():
-        logging.getLogger("ktlight").setLevel(logging.WARNING)  # the first process says what there is to say
+        logging.getLogger("ktlight").setLevel(logging.WARNING)  # only the first process reports
         yield Run(config, folder)
         return
     to_resume = config.resume and (folder.results_file.exists() or folder.checkpoints)

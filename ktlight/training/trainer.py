@@ -1,4 +1,4 @@
-"""The Lightning trainer, its checkpoints and its loggers, from the config."""
+"""The Lightning trainer with its checkpoints and loggers, from the config."""
 
 import logging
 import math
@@ -42,11 +42,10 @@ def build_trainer(
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[Logger] = (),
 ) -> Trainer:
-    """Return a trainer by the config group ``trainer``.
+    """Return a trainer configured by the group ``trainer``.
 
     Raises:
-        UserError: The device is not there, an option has a value that Lightning does not know, or the processes of one
-            run would meet those of another.
+        UserError: If the device is missing, Lightning rejects an option, or processes of one run could join another's.
     """
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError(
@@ -87,12 +86,12 @@ def build_trainer(
 
 
 def world_size(config: DictConfig) -> int:
-    """Return the number of processes that a trainer of the config group ``trainer`` has."""
+    """Return the number of processes of a trainer configured by the group ``trainer``."""
     return build_trainer(config).world_size
 
 
 def precision(config: DictConfig) -> Any:
-    """Return Lightning's name of the precision; ``auto`` is bf16-mixed on a GPU that computes in bfloat16."""
+    """Return Lightning's name of the precision; ``auto`` is bf16-mixed on a GPU with bfloat16 support."""
     if config.precision != "auto":
         return config.precision
     gpu = config.accelerator != "cpu" and torch.cuda.is_available()
@@ -112,12 +111,11 @@ def fit(
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[Logger] = (),
 ) -> Curves:
-    """Train ``method`` and return the curves; with ``resume``, go on from the folder's checkpoint if it has one.
+    """Train ``method`` and return the curves; with ``resume``, continue from the folder's checkpoint if it has one.
 
-    A checkpoint is kept at the end of an epoch if ``checkpoint_every_seconds`` have passed since the last one, and with
-    ``keep_end`` after the last epoch, for trainings that others follow in the same run. Everything random in an epoch
-    follows from the seed and the epoch's number, so going on from any checkpoint leads to the weights of an undisturbed
-    run.
+    A checkpoint is written at the end of an epoch if ``checkpoint_every_seconds`` have passed since the last one, and,
+    with ``keep_end``, after the last epoch, for trainings followed by others. All randomness of an epoch
+    is a function of the seed and the epoch's number, so a resumed run ends with the weights of an uninterrupted one.
     """
     resumed = resume and folder.checkpoint.exists()
     curves = Curves(folder.path / "curves.csv", resume=resumed)
@@ -157,7 +155,7 @@ def validation_interval(epochs: int, num_train: int, num_eval: int) -> int:
 
 
 def training_context(data: ImageDataModule, trainer: Trainer) -> TrainingContext:
-    """Return what a method may know of a training on ``data`` by ``trainer``."""
+    """Return the context for a method trained on ``data`` by ``trainer``."""
     routers = [callback for callback in trainer.callbacks if isinstance(callback, SampleRouter)]  # type: ignore[attr-defined]
     labels = np.arange(0) if data.dataset.train is None else data.dataset.train.labels
     return TrainingContext(
@@ -173,12 +171,12 @@ def training_context(data: ImageDataModule, trainer: Trainer) -> TrainingContext
 
 
 def shows_progress(config: DictConfig) -> bool:
-    """Return whether progress bars are wanted; ``auto`` is where somebody can see them move."""
+    """Return whether to show progress bars; ``auto`` shows them on a terminal."""
     return bool(sys.stdout.isatty() if config.progress == "auto" else config.progress)
 
 
 class EpochSeed(Callback):
-    """Seeds each epoch by its number, so that a resumed epoch draws the same random numbers (dropout)."""
+    """Seeds each epoch with its number, so that a resumed epoch draws the same random numbers (dropout)."""
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Seed torch."""
@@ -193,7 +191,7 @@ def _sweeps_in_one_process() -> bool:
 
 
 def _quiet() -> None:
-    """Keep Lightning's notices about itself from between the lines that matter."""
+    """Silence Lightning's informational messages."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
