@@ -1,4 +1,4 @@
-"""Tables that live in memory or in a user's own torch data set."""
+"""Tables held in memory or in a user's own torch data set."""
 
 import hashlib
 from functools import cached_property
@@ -55,16 +55,16 @@ class MapDataset(Protocol):
 class TorchTable:
     """A split that is a user's own map-style torch data set of (image, label).
 
-    The labels are its ``targets`` (torchvision's habit) if there are as many as samples and a few samples agree with
-    them; else one pass over the data collects them.
+    The labels are its ``targets`` (torchvision's convention) if their number and a few samples agree with them;
+    otherwise one pass over the data collects them.
 
     Args:
         samples: The data set.
-        identity: What tells its content from others', such as a name and a version; see :attr:`fingerprint`.
+        identity: Identifies its content, such as a name and a version; see :attr:`fingerprint`.
 
     Attributes:
-        repeatable: Whether a sample's image is the same every time: that of a ``TensorDataset`` (and of a ``Subset`` of
-            one), while the transforms of others may be random.
+        repeatable: Whether a sample's image is the same every time: true for a ``TensorDataset`` (and a ``Subset`` of
+            one); other data sets may have random transforms.
     """
 
     def __init__(self, samples: MapDataset, identity: str | None = None) -> None:
@@ -75,10 +75,10 @@ class TorchTable:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identity of the content: of the labels and ``identity``, if one was given, else of labels and images.
+        """Identity of the content: of the labels and ``identity`` if given, else of labels and images.
 
-        Images that are the same every time all count. Of others a few are looked at, twice, and count if both looks
-        agree: images that are transformed at random would give every run another identity, so then labels alone count.
+        Repeatable images are all included. Of others, a few are read twice and included if both reads agree: randomly
+        transformed images would give every run a new identity, so then only labels are used.
         """
         if self.identity is None and self.repeatable:
             return content_fingerprint(self.labels, np.full(len(self), len(self._bytes(0))), self._bytes)
@@ -90,10 +90,10 @@ class TorchTable:
         return len(self.labels)
 
     def image(self, row: int) -> Tensor:
-        """Return one image: ``uint8 [3, h, w]``, or floats ``[c, h, w]`` that pass through untouched.
+        """Return one image: ``uint8 [3, h, w]``, or floats ``[c, h, w]``, which pass through unchanged.
 
         Raises:
-            UserError: The sample's first part is something else.
+            UserError: If the sample's first element is something else.
         """
         image = self.samples[row][0]
         if not isinstance(image, Tensor) or image.ndim != 3 or not _has_known_type(image):
@@ -153,10 +153,10 @@ def from_torch(
         val: The held-out split.
         class_names: In the order of the labels; by default the numbers from 0 to the largest label.
         name: For messages and records.
-        identity: What tells this content from others', where transforms are random; see :attr:`TorchTable.fingerprint`.
+        identity: Identifies the content if transforms are random; see :attr:`TorchTable.fingerprint`.
 
     Raises:
-        UserError: A split is empty or a label is out of range.
+        UserError: If a split is empty or a label is out of range.
     """
     tables = [TorchTable(samples, identity) for samples in (train, val) if samples is not None]
     counted = class_names is None

@@ -25,16 +25,16 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Augment:
-    """How a view differs from the plain image.
+    """The augmentation of a view.
 
     Attributes:
-        kind: ``none`` (the plain image, whatever the other fields say), ``pad_crop`` (the canvas, zero-padded on every
-            side and cropped back at a random place) or ``resized_crop`` (a random part of the original image, resized
-            to the canvas, antialiased bilinear, as torchvision's ``RandomResizedCrop``).
-        padding: For ``pad_crop``, pixels on every side as a share of the canvas; 0.125 is the usual 4 pixels of 32.
-        flip: Whether to mirror every second view horizontally, at random.
-        scale: For ``resized_crop``, the least and largest share of the image's area.
-        ratio: For ``resized_crop``, the least and largest width / height.
+        kind: ``none`` (the plain image, ignoring the other fields), ``pad_crop`` (the canvas, zero-padded on every side
+            and cropped back at a random position) or ``resized_crop`` (a random crop of the original image, resized to
+            the canvas with antialiased bilinear, like torchvision's ``RandomResizedCrop``).
+        padding: For ``pad_crop``, pixels on every side as a fraction of the canvas; 0.125 is the usual 4 pixels of 32.
+        flip: Whether to flip horizontally with probability 1/2.
+        scale: For ``resized_crop``, the minimum and maximum fraction of the image's area.
+        ratio: For ``resized_crop``, the minimum and maximum width / height.
 
     Raises:
         UserError: A field is out of its range.
@@ -71,20 +71,20 @@ def _is_range(pair: Sequence[float], most: float) -> bool:
 def view_uniforms(seed: int, view: int, rows_B: IntArray, network: int = 0) -> Uniforms:
     """Return the random numbers that decide a view of each row, ``[B, DRAWS_PER_ROW]`` in [0, 1).
 
-    Every network that learns may look at a view of its own; that of network 0 does not depend on how many there are.
+    Every network that learns may have its own view; that of network 0 does not depend on the number of networks.
     """
     peer = (network,) if network else ()
     return random_uniform(VIEW_STREAM, seed, view, *peer, rows_B[:, None], np.arange(DRAWS_PER_ROW))
 
 
 def shifts(uniforms_BD: Uniforms, padding: int, augment: Augment) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
-    """Return where ``pad_crop`` cuts the padded images: top and left, ``int64 [B]``, and whether to mirror them."""
+    """Return the top and left corners of ``pad_crop`` in the padded images, ``int64 [B]``, and whether to flip them."""
     top_B, left_B = (uniforms_BD[:, :2] * (2 * padding + 1)).astype(np.int64).T
     return top_B, left_B, (uniforms_BD[:, -1] < 0.5) & augment.flip
 
 
 def pad_crop(images_BCHW: Pixels, uniforms_BD: Uniforms, augment: Augment) -> Pixels:
-    """Shift each image, ``uint8 [B, 3, H, H]``, by at most the padding, zeros moving in, and maybe mirror it.
+    """Shift each image, ``uint8 [B, 3, H, H]``, by at most the padding, filling with zeros, and maybe flip it.
 
     In NumPy: torch's threads cost more here than they save (2 ms against up to 40 ms on two busy cores, 256 x 32 px).
     """
@@ -121,7 +121,7 @@ def gather_pad_crop(images_NCHW: Tensor, places_4B: Tensor, padding: int) -> Ten
 
 
 def resized_crop(image: Tensor, uniforms_D: Uniforms, augment: Augment, canvas: int) -> Tensor:
-    """Cut a random part out of ``[3, h, w]``, resize it to ``[3, canvas, canvas]`` and maybe mirror it."""
+    """Take a random crop of ``[3, h, w]``, resize it to ``[3, canvas, canvas]`` and maybe flip it."""
     height, width = image.shape[-2:]
     top, left, box_height, box_width = crop_box(height, width, uniforms_D, augment.scale, augment.ratio)
     box = image[:, top : top + box_height, left : left + box_width]
@@ -132,7 +132,7 @@ def resized_crop(image: Tensor, uniforms_D: Uniforms, augment: Augment, canvas: 
 def crop_box(
     height: int, width: int, uniforms_D: Uniforms, scale: Sequence[float], ratio: Sequence[float]
 ) -> tuple[int, int, int, int]:
-    """Return (top, left, height, width) of a random part of an image.
+    """Return (top, left, height, width) of a random crop of an image.
 
     The distribution is that of torchvision's ``RandomResizedCrop``: area uniform in ``scale``, width / height
     log-uniform in ``ratio``; the first of ten attempts that fits, else the largest central part with an allowed ratio.

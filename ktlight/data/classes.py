@@ -1,4 +1,4 @@
-"""What the classes of a data set are called: read from a file of the user's, and compared with what the data say."""
+"""Class names of a data set: read from a user's file, and compared with the data's own."""
 
 import csv
 import json
@@ -33,11 +33,11 @@ class ClassList(NamedTuple):
 def name_classes(dataset: ImageDataset, file: str) -> ImageDataset:
     """Return the data set with its classes named by a file.
 
-    Where the data have names of their own, the file's must be the same; or the data's are WordNet ids, which the file
-    translates, in any order and possibly among others.
+    If the data have their own names, the file's must be the same, unless the data's are WordNet ids, which the file
+    translates, in any order and possibly with others.
 
     Raises:
-        UserError: The file cannot be read or used, or does not fit the data.
+        UserError: If the file cannot be read or used, or does not fit the data.
     """
     listed = read_class_list(file)
     known = dataset.class_names
@@ -67,7 +67,7 @@ def read_class_list(file: str) -> ClassList:
     """Return the classes listed by a JSON, text or CSV file.
 
     Raises:
-        UserError: It is missing or holds something else; the message says what it can be.
+        UserError: If it is missing or has another format; the message lists the valid ones.
     """
     path = Path(str(file)).expanduser()
     readers = {".json": _read_json, ".txt": _read_text, ".csv": _read_csv}
@@ -92,7 +92,7 @@ def are_wordnet_ids(names: Sequence[str]) -> bool:
 
 
 def difference(first: Sequence[str], second: Sequence[str], one: str = "the first", other: str = "the second") -> str:
-    """Return how two lists of classes differ, in words."""
+    """Describe how two lists of classes differ."""
     only = {one: sorted(set(first) - set(second)), other: sorted(set(second) - set(first))}
     parts = [f"only {which} has {shortened(names)}" for which, names in only.items() if names]
     if parts or len(first) != len(second):

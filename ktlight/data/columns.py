@@ -1,4 +1,4 @@
-"""Images and labels in the columns of an Arrow table: which they are, and what is in them."""
+"""Image and label columns of an Arrow table: choosing and reading them."""
 
 import json
 from collections.abc import Callable
@@ -19,14 +19,14 @@ def find_columns(
     """Return the names of the columns of images and of labels.
 
     Args:
-        schema: Of the table.
-        source: Where it comes from, for messages.
-        image_key: Column of encoded images (bytes, or Hugging Face's struct of ``bytes`` and ``path``); guessed where
+        schema: Schema of the table.
+        source: Origin of the table, for messages.
+        image_key: Column of encoded images (bytes, or Hugging Face's struct of ``bytes`` and ``path``); optional if
             exactly one column holds images.
-        label_key: Column of integer labels; guessed where exactly one column holds integers.
+        label_key: Column of integer labels; optional if exactly one column holds integers.
 
     Raises:
-        UserError: A column is missing, cannot be guessed or holds something else.
+        UserError: If a column is missing, cannot be guessed or has the wrong type.
     """
     image = _find(schema, source, image_key, "image", holds_images)
     return image, _find(schema, source, label_key, "label", pa.types.is_integer)
@@ -40,7 +40,7 @@ def holds_images(kind: pa.DataType) -> bool:
 
 
 def class_names(schema: pa.Schema, label_key: str) -> tuple[str, ...] | None:
-    """Return the names of the classes that Hugging Face wrote into a schema (a ``ClassLabel``), if it did."""
+    """Return the class names in a schema written by Hugging Face (a ``ClassLabel``), if any."""
     try:
         written = json.loads((schema.metadata or {})[b"huggingface"])
         return tuple(map(str, written["info"]["features"][label_key]["names"]))
@@ -52,7 +52,7 @@ def integers(column: pa.ChunkedArray, source: str, first: int = 0) -> IntArray:
     """Return a column of labels, ``int64 [n]``; its rows are counted from ``first`` in messages.
 
     Raises:
-        UserError: A label is missing.
+        UserError: If a label is missing.
     """
     if column.null_count:
         row = first + int(np.flatnonzero(column.is_null().to_numpy())[0])

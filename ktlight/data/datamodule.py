@@ -27,27 +27,27 @@ class ImageDataModule(LightningDataModule):
     """Loaders of raw uint8 batches (:class:`ktlight.types.Batch`).
 
     Training views are drawn on one square canvas, the same for every network: they are a function of the data and its
-    settings alone. Plain images (validation, test, held-out) come to each model in its own framing.
+    settings alone. Plain images (validation, test, held-out) are framed for each model separately.
 
-    Use it with ``Trainer(use_distributed_sampler=False)``: the loaders already deal to each process its part.
+    Use it with ``Trainer(use_distributed_sampler=False)``: the loaders already give each process its part.
 
     Args:
         dataset: The data.
         canvas: Side of the square that training views are drawn on, in pixels; also the framing of plain images for
-            networks that have none of their own.
-        augment: What a training view is.
+            networks without their own.
+        augment: Augmentation of training views.
         fraction: Share of the training split to use, stratified; see :mod:`ktlight.data.subset`.
         views: Number of different training views; epoch e shows view e mod ``views``. ``None``: a fresh one each epoch.
         batch_size: Per process, in training.
         eval_batch_size: Per process, for plain images.
-        workers: Reading processes; ``None``: 0 where a batch is a look-up in memory, else one per core, at most 8.
-        seed: Of the epochs' order and of the views.
-        holdout: Share of the training rows to keep apart (stratified), for :meth:`holdout_dataloader`.
-        evaluate_on: What the figures are measured on: ``val``, or ``holdout``, the training rows kept apart, to choose
-            options without a look at the validation split.
+        workers: Reading processes; ``None``: 0 if a batch is a look-up in memory, else one per core, at most 8.
+        seed: Seed of the epochs' order and of the views.
+        holdout: Share of the training rows to hold out (stratified), for :meth:`holdout_dataloader`.
+        evaluate_on: What to measure on: ``val``, or ``holdout``, the held-out training rows, to choose options without
+            using the validation split.
 
     Attributes:
-        framings: Of each network that validation asks; see :meth:`seen_by`.
+        framings: Framing of each validated network; see :meth:`seen_by`.
         views_at_once: Number of views of each image in a training batch, one for each network that wants its own; above
             1, batches carry ``peer_images``. The first network's view is the same for any number.
 
@@ -91,10 +91,10 @@ class ImageDataModule(LightningDataModule):
             self._check_holdout()
 
     def seen_by(self, framings: Sequence[Framing | None], views_at_once: int = 1) -> Self:
-        """Return the same data, for networks that take plain images in the given framings, sharing what is in memory.
+        """Return the same data with plain images in the given framings, sharing what is in memory.
 
         Args:
-            framings: Of each network that validation asks, the student first; None takes the canvas.
+            framings: Framing of each validated network, the student first; None means the canvas.
             views_at_once: Number of views of each image in a training batch.
         """
         seen = copy.copy(self)
@@ -134,7 +134,7 @@ class ImageDataModule(LightningDataModule):
         return self.val_dataloader()
 
     def holdout_dataloader(self) -> CombinedLoader:
-        """Return the loader of the training images that were kept apart: a batch of the same rows for each network."""
+        """Return the loader of the held-out training images: a batch of the same rows for each network."""
         return self._in_step([self.holdout_images(framing) for framing in self.framings])
 
     def _in_step(self, images: Sequence[OrderedView]) -> CombinedLoader:
@@ -144,7 +144,7 @@ class ImageDataModule(LightningDataModule):
         return CombinedLoader(loaders, "min_size")
 
     def training_views(self, epochs: int) -> range:
-        """Return the numbers of the views that ``epochs`` epochs of training show."""
+        """Return the numbers of the views in ``epochs`` epochs of training."""
         return range(epochs if self.views is None else min(self.views, epochs))
 
     def training_view(self, view: int) -> OrderedView:
@@ -153,18 +153,18 @@ class ImageDataModule(LightningDataModule):
         return self._ordered(self._view_reader(), self.train_rows, view, transform)
 
     def test_images(self, framing: Framing | None) -> OrderedView:
-        """Return the plain images that figures are measured on, in order, as a model with this framing sees them."""
+        """Return the plain evaluation images, in order, in the given framing."""
         if self.evaluate_on == "holdout":
             return self.holdout_images(framing)
         return self._plain("val", self.dataset.val, np.arange(len(self.dataset.val)), framing)
 
     def holdout_images(self, framing: Framing | None) -> OrderedView:
-        """Return the plain training images that were kept apart, in order, as a model with this framing sees them."""
+        """Return the plain held-out training images, in order, in the given framing."""
         self._check_holdout()
         return self._plain("holdout", self._train_table, self.holdout_rows, framing)
 
     def training_images(self, framing: Framing | None) -> OrderedView:
-        """Return the plain training images, in order, as a model with this framing sees them."""
+        """Return the plain training images, in order, in the given framing."""
         return self._plain("train", self._train_table, self.train_rows, framing)
 
     def _plain(self, split: str, table: ImageTable, rows: IntArray, framing: Framing | None) -> OrderedView:
@@ -201,7 +201,7 @@ class ImageDataModule(LightningDataModule):
         return self.dataset.train
 
     def _placed(self, reader: BatchReader) -> BatchReader | DeviceReader:
-        """Return the reader, on the trainer's device where its images fit and no worker processes were asked for."""
+        """Return the reader, on the trainer's device if its images fit there and no worker processes were requested."""
         if self.trainer is None or self.workers:
             return reader
         device = self.trainer.strategy.root_device
@@ -215,7 +215,7 @@ class ImageDataModule(LightningDataModule):
             raise UserError("No training images are held out: set data.holdout to a share of them, for example 0.1.")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move a batch, but leave its indices here: what looks rows up in memory need not wait for the device then."""
+        """Move a batch but keep its indices on the CPU, so that look-ups in memory need not wait for the device."""
         if isinstance(batch, list):  # one for each network
             return [self.transfer_batch_to_device(each, device, dataloader_idx) for each in batch]
         index = batch["index"]

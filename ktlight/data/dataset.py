@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the package: two tables of undecoded images and the names of the classes."""
+"""The data set type: two tables of undecoded images, and class names."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,7 +18,7 @@ NATIVE_SIZE_IMAGES = 16
 
 
 class ImageTable(Protocol):
-    """One split: labels at once, images one by one.
+    """One split: all labels in memory, images read one by one.
 
     Attributes:
         labels: ``int64 [n]``.
@@ -38,24 +38,24 @@ class ImageTable(Protocol):
         """Return one decoded image, ``uint8 [3, h, w]`` RGB.
 
         Raises:
-            UserError: The image cannot be read; the message names the file or row.
+            UserError: If the image cannot be read; the message names the file or row.
         """
 
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """A labelled image data set; what the functions named in ``conf/data/*.yaml`` return.
+    """A labelled image data set, as returned by the functions named in ``conf/data/*.yaml``.
 
     Attributes:
         name: For messages and records.
-        train: The training split; ``None`` where only evaluation is wanted.
-        val: The held-out split that every reported figure is measured on.
-        class_names: In the order of the labels; numbers where the data have no names.
-        wnids: The WordNet id of each class, where they are known.
-        counted: Whether the data do not say how many classes there are: one more than the largest label.
+        train: The training split; ``None`` for evaluation only.
+        val: The held-out split on which all reported figures are measured.
+        class_names: In the order of the labels; numbers if the data have no names.
+        wnids: The WordNet id of each class, if known.
+        counted: Whether the number of classes was inferred: one more than the largest label.
 
     Raises:
-        UserError: A split is empty, or a label is not one of the classes; the message names the row.
+        UserError: If a split is empty, or a label is not one of the classes; the message names the row.
     """
 
     name: str
@@ -100,7 +100,7 @@ class ImageDataset:
             raise UserError(
                 f"Row {wrong[0]} of the {split} split of {self.name} has the label {table.labels[wrong[0]]}, but with "
                 f"{self.num_classes} classes labels go from 0 to {self.num_classes - 1} ({len(wrong)} such rows). "
-                "Mend the labels or the number of classes."
+                "Fix the labels or the number of classes."
             )
 
 
@@ -112,14 +112,14 @@ def numbered_classes(count: int) -> tuple[str, ...]:
 def content_fingerprint(labels: IntArray, sizes: IntArray, read: Callable[[int], bytes]) -> str:
     """Return a hash that changes when the number of rows, a label or an image changes.
 
-    All labels count, and the size in bytes of every image. So does every byte of a split of at most 256 MiB; of a
-    larger one only those of a fixed random choice of rows of that size, since reading all of ImageNet would take longer
-    than many a run. What that can miss: in a larger split, images replaced by others of exactly the same size.
+    It covers all labels and the size in bytes of every image, and every byte of a split of at most 256 MiB. For a
+    larger split it covers only a fixed random sample of rows of that total size, since reading all of ImageNet would
+    take longer than many runs; it can miss images there that are replaced by others of exactly the same size.
 
     Args:
         labels: ``int64 [n]``.
         sizes: Number of bytes of each encoded image, ``int64 [n]``.
-        read: Gives the encoded image of a row.
+        read: Returns the encoded image of a row.
     """
     digest = hashlib.sha256(labels.astype("<i8").tobytes())
     digest.update(sizes.astype("<i8").tobytes())

@@ -8,31 +8,31 @@ import torch
 from torch import Tensor
 
 PIXELS = 2
-"""Version of how pixels are made, decoding and framing; what was computed from others is never taken for these."""
+"""Version of pixel processing (decoding and framing), part of the key of everything computed from pixels."""
 
 JPEG_START = b"\xff\xd8\xff"
-JPEG_COLORSPACES = ("YCbCr", "RGB", "Gray")  # those that simplejpeg turns into RGB
+JPEG_COLORSPACES = ("YCbCr", "RGB", "Gray")  # those that simplejpeg converts to RGB
 TORCHVISION_STARTS = (JPEG_START, b"RIFF")
 ORIENTATION = 0x0112
 
 
 class DecodeError(RuntimeError):
-    """Bytes that are no whole image; the message says why."""
+    """The bytes are not a complete image; the message says why."""
 
 
 def decode(encoded: bytes) -> Tensor:
     """Decode an image of any format that Pillow reads (of several frames the first) to RGB, ``uint8 [3, h, w]``.
 
-    The pixels are those that Pillow gives, with 16 bits cut to 8. A JPEG goes to simplejpeg, a tenth faster than
-    torchvision with the same pixels; CMYK and damaged ones go to torchvision, and so does WebP, twice as fast as in
-    Pillow. All others go to Pillow itself: torchvision does not know BMP and TIFF, and a damaged PNG ends it with a
+    The pixels equal Pillow's, with 16 bits reduced to 8. JPEG is decoded by simplejpeg, a tenth faster than torchvision
+    with the same pixels; CMYK and damaged JPEGs by torchvision, and so is WebP, twice as fast as with Pillow. All other
+    formats are decoded by Pillow: torchvision does not support BMP and TIFF, and crashes on a damaged PNG with a
     segmentation fault (0.29).
 
-    An EXIF orientation is ignored, as timm and torchvision's ``ImageFolder`` do, so that a network sees here what it
-    sees there; a TIFF's own is not, since Pillow applies it.
+    EXIF orientation is ignored, as in timm and torchvision's ``ImageFolder``, so that a network sees the same images as
+    there; a TIFF's own orientation is not, since Pillow applies it.
 
     Raises:
-        DecodeError: The bytes are not a whole image.
+        DecodeError: If the bytes are not a complete image.
     """
     if not encoded:
         raise DecodeError("it is empty")

@@ -1,4 +1,4 @@
-"""Small splits live on the device: batches are gathered and augmented there, and no pixels cross the bus."""
+"""Small splits are kept on the device: batches are gathered and augmented there, without transferring pixels."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ LARGEST_SHARE = 0.1
 
 
 def fits_on_device(reader: BatchReader, device: torch.device) -> bool:
-    """Whether the reader's images are kept in memory and take at most a tenth of what a CUDA device has free."""
+    """Whether the reader's images are kept in memory and take at most a tenth of a CUDA device's free memory."""
     if device.type != "cuda" or reader.kept is None:
         return False
     free, _ = torch.cuda.mem_get_info(device)
@@ -23,14 +23,14 @@ def fits_on_device(reader: BatchReader, device: torch.device) -> bool:
 
 
 class DeviceReader(Dataset[Batch]):
-    """The batches of a reader, bit for bit, made on a device from a copy of the images there.
+    """Produces a reader's batches, bit for bit, on a device from a copy of the images there.
 
-    What crosses the bus are a few integers a sample: where it lies, and where it is cut. They are drawn on the
-    processor, like every view. The index stays there too.
+    Only a few integers per sample are transferred: its slot and its crop. They are drawn on the CPU, like every view.
+    The index stays on the CPU too.
 
     Args:
         reader: Its images must be kept in memory.
-        device: Where the network runs.
+        device: The network's device.
     """
 
     def __init__(self, reader: BatchReader, device: torch.device) -> None:
@@ -60,7 +60,7 @@ class DeviceReader(Dataset[Batch]):
         return batch
 
     def _shifted(self, view: int, rows_B: IntArray, slot_B: IntArray) -> tuple[Tensor, list[Tensor]]:
-        """Return the slots and each network's view, from one transfer for all."""
+        """Return the slots and each network's view, using a single transfer."""
         reader = self.reader
         padding = round(reader.augment.padding * reader.framing.size[0])
         uniforms_NBD = [view_uniforms(reader.seed, view, rows_B, network) for network in range(reader.views_at_once)]
@@ -70,7 +70,7 @@ class DeviceReader(Dataset[Batch]):
         return places_N4B[0, 0], [gather_pad_crop(self.images_NCHW, places_4B, padding) for places_4B in places_N4B]
 
     def _moved(self, numbers: IntArray) -> Tensor:
-        """Return integers on the device, from pinned memory, so that nothing waits for it."""
+        """Copy integers to the device from pinned memory, without blocking."""
         tensor = torch.from_numpy(numbers)
         if self.device.type == "cuda":
             tensor = tensor.pin_memory()

@@ -13,10 +13,10 @@ TRAIN_FRACTION = 0.2
 
 
 def load_digits() -> ImageDataset:
-    """Return the 1,797 digits, a stratified 360 to train on and 1,437 held out.
+    """Return the 1,797 digits: a stratified 360 for training and 1,437 held out.
 
-    The images of 8 x 8 pixels and 17 grey levels are enlarged once to 32 x 32 pixels of RGB, which timm's small models
-    take. Most are held out, so that small differences can be seen.
+    The images of 8 x 8 pixels and 17 grey levels are enlarged once to 32 x 32 RGB pixels, which timm's small models
+    accept. Most are held out so that small differences can be detected.
     """
     from sklearn.datasets import load_digits as load_sklearn_digits
 

@@ -1,4 +1,4 @@
-"""Splits of encoded images, decoded only when asked for; wherever they are stored."""
+"""Splits of encoded images, decoded on access, wherever they are stored."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ _checking = Lock()  # one check at a time, whichever of many threads met the fir
 
 
 class EncodedImages(Protocol):
-    """Encoded images that can be read one by one, in any order and from several threads and processes.
+    """Encoded images that can be read individually, in any order and from several threads and processes.
 
     Attributes:
         sizes: Number of bytes of each, ``int64 [n]``; -1 where there is no image.
@@ -51,10 +51,10 @@ class EncodedImages(Protocol):
 
 
 class UnreadableImageError(UserError):
-    """One image cannot be read, and whoever met it is no place to look at all others: a process among many.
+    """One image cannot be read, found in a worker process, which is not the place to check all others.
 
     Attributes:
-        row: Which one.
+        row: Row of the image.
     """
 
     def __init__(self, message: str, row: int) -> None:
@@ -105,9 +105,9 @@ class EncodedTable:
         """Return one decoded image, ``uint8 [3, h, w]`` RGB.
 
         Raises:
-            UserError: It is missing or corrupt. The message names all such images of the split, since whoever mends
-                one wants to know of the others; in a worker process of a loader it is an :class:`UnreadableImageError`,
-                and the loader's own process asks again.
+            UserError: If it is missing or corrupt. The message lists all such images of the split, so that they can be
+                fixed together; in a loader's worker process it is an :class:`UnreadableImageError`, and the loader's
+                own process reads the image again.
         """
         try:
             return decode(self.images.read(int(self.rows[row])))
@@ -123,7 +123,7 @@ class EncodedTable:
 
     @cached_property
     def unreadable(self) -> dict[int, str]:
-        """All images that cannot be read, with the reason; decodes the whole split in threads."""
+        """Find all unreadable images, with the reason, by decoding the whole split in threads."""
         threads = os.cpu_count() or 1
         bar = tqdm(total=len(self), desc=f"Checking {self.source}", unit="images", disable=None, leave=False)
         found: dict[int, str] = {}
@@ -135,10 +135,10 @@ class EncodedTable:
         return found
 
     def readable(self) -> Self:
-        """Return the split without the images that cannot be read, and say how many were left out.
+        """Return the split without its unreadable images, and log how many were left out.
 
         Raises:
-            UserError: Then nothing is left.
+            UserError: If no image is left.
         """
         if not self.unreadable:
             return self
@@ -152,7 +152,7 @@ class EncodedTable:
         return type(self)(self.images, self.all_labels, self.source, self.class_names, rows)
 
     def tell_rotations(self) -> None:
-        """Say how many of a few images carry a rotation flag, which is ignored."""
+        """Log how many of a few sampled images carry a rotation flag, which is ignored."""
         sampled = np.sort(random_order(np.arange(len(self)), SAMPLE_STREAM)[:ROTATION_SAMPLE])
         rotated = sum(is_rotated(self._bytes(int(row))) for row in sampled)
         if rotated:

@@ -1,4 +1,4 @@
-"""Files that a user names: which they are, and what is in them."""
+"""Files named by a user: finding and reading them."""
 
 import os
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from ktlight.errors import UserError
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:
-    """Return the files that names and patterns stand for, those of a pattern sorted.
+    """Return the files that match names and patterns, those of each pattern sorted.
 
     Raises:
-        UserError: There is none.
+        UserError: If there are none.
     """
     files = []
     for pattern in patterns:
@@ -27,7 +27,7 @@ def find_files(patterns: Sequence[str]) -> list[str]:
 
 
 def _unambiguous(pattern: str) -> str:
-    """Return the pattern with the part of it that exists as it is written taken as such."""
+    """Return the pattern with the part that exists verbatim escaped."""
     path = Path(pattern).expanduser()
     if path.exists():
         return escape(str(path))

@@ -1,4 +1,4 @@
-"""Well-known data sets: from a local folder where one is given, else from the Hugging Face Hub."""
+"""Well-known data sets: from a local folder if given, else from the Hugging Face Hub."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def load_hub(
     name: str, repository: str, train_split: str, val_split: str, image_key: str, label_key: str
 ) -> ImageDataset:
-    """Return a data set of the Hugging Face Hub (downloaded once, then read from its cache).
+    """Return a data set from the Hugging Face Hub (downloaded once, then read from its cache).
 
     Args:
         name: For messages and records.
@@ -33,7 +33,7 @@ def load_hub(
         label_key: Column of labels.
 
     Raises:
-        UserError: The data set cannot be had, for example without a network.
+        UserError: If the data set is not available, for example without a network.
     """
     import datasets
 

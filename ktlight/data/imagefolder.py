@@ -48,12 +48,12 @@ def load_imagefolder(
 def read_folder(folder: str) -> EncodedTable:
     """Return the split held by a folder of class folders: the rows of torchvision's ``ImageFolder``, in its order.
 
-    Classes are the sorted folder names; within a class, folders go by their sorted paths and files by their sorted
-    names. Linked folders and files are followed. Class folders whose names start with a dot are left out, since
-    programs put them there. Files whose names are no images' are counted in a message.
+    Classes are the sorted folder names; within a class, folders are sorted by path and files by name. Symbolic links
+    are followed. Class folders whose names start with a dot are left out, since programs create them. Files without an
+    image extension are counted in a message.
 
     Raises:
-        UserError: The folder is missing, or one of its class folders holds no image.
+        UserError: If the folder is missing, or one of its class folders holds no image.
     """
     path = Path(folder).expanduser()
     if not path.is_dir():
@@ -79,7 +79,7 @@ def read_folder(folder: str) -> EncodedTable:
 
 
 def walk(folder: str) -> Iterator[str]:
-    """Yield the files below a folder in torchvision's order, links followed but those that lead back."""
+    """Yield the files below a folder in torchvision's order, following links except cyclic ones."""
     for path, names in sorted(_folders(folder, ())):
         yield from (os.path.join(path, name) for name in names)  # noqa: PTH118
 

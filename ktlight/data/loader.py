@@ -18,9 +18,9 @@ MOST_WORKERS = 8
 
 
 class BatchLoader(DataLoader[Batch | UserError]):
-    """A loader of whole batches that raises a worker's error as it was, its message free of the worker's traceback.
+    """A loader of whole batches that raises a worker's original error, without the worker's traceback in its message.
 
-    An image that a worker could not read is asked for again here, where all such images are looked for.
+    An image that a worker could not read is read again here, where all unreadable images are then listed.
     """
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]

@@ -11,14 +11,14 @@ from ktlight.functional.randomness import IntArray
 
 @dataclass(frozen=True)
 class OrderedView:
-    """One view of the rows of a split in ascending order: what stored outputs are the outputs of.
+    """One view of the rows of a split in ascending order: the images that stored outputs are computed from.
 
     Attributes:
         reader: Reads the split.
-        rows: Which rows, ascending.
+        rows: The rows, ascending.
         view: Number of the view; -1 for the plain image.
-        transform: Everything that a view depends on beside its number, in words.
-        batch_size: Rows a batch.
+        transform: Description of everything that a view depends on besides its number.
+        batch_size: Rows per batch.
         workers: As for the data module.
     """
 

@@ -1,4 +1,4 @@
-"""Decoded originals kept in memory, so that each further view of them is only a crop and a resize."""
+"""Decoded originals kept in memory, so that every further view needs only a crop and a resize."""
 
 import os
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ SAMPLED_ROWS = 16
 
 
 class OriginalsInMemory:
-    """Some rows of a table, decoded: an image table itself, with the same pixels.
+    """Decoded rows of a table: itself an image table with the same pixels.
 
-    All pixels lie in one buffer, channels side by side: worker processes then share one copy of it, and the resize
-    takes the images as they are.
+    All pixels are in one channels-last buffer, so that worker processes share one copy and resizing needs no
+    conversion.
 
     Args:
-        table: Where labels and identity come from.
-        rows: Which rows are kept.
+        table: Source of labels and identity.
+        rows: The rows kept in memory.
         pixels: ``uint8``, the images ``[h, w, 3]`` of the rows one after another.
         sizes: Height and width of each.
     """
@@ -48,7 +48,7 @@ class OriginalsInMemory:
         return len(self.table)
 
     def image(self, row: int) -> Tensor:
-        """Return one image, ``uint8 [3, h, w]``; not one to write into. Rows that are not kept are decoded."""
+        """Return one image, ``uint8 [3, h, w]``, read-only. Rows that are not kept are decoded."""
         slot = self.slots[row]
         if slot < 0:
             return self.table.image(row)
@@ -59,10 +59,10 @@ class OriginalsInMemory:
 def keep_originals(table: ImageTable, rows: IntArray, budget: int) -> OriginalsInMemory | None:
     """Decode the rows once, in threads; return ``None`` if they take more than ``budget`` bytes.
 
-    A sample of the rows is looked at first, so that a data set far too large costs nothing.
+    A sample of the rows is checked first, so that a data set far too large costs nothing.
 
     Raises:
-        UserError: An image cannot be read.
+        UserError: If an image cannot be read.
     """
     sampled = [table.image(int(row)) for row in rows[:: max(1, len(rows) // SAMPLED_ROWS)]]
     if any(image.is_floating_point() for image in sampled):

@@ -127,9 +127,9 @@ class ParquetFile(NamedTuple):
 class ParquetImages:
     """The images of parquet files, still encoded. Nothing is copied to disk.
 
-    Up to 1 GiB stays in memory once it was read, shared with worker processes forked after that. Of more, each process
-    keeps the 128 MiB of row groups read last. A row group is the least that can be read, so many small ones are quick
-    to jump between.
+    Up to 1 GiB stays in memory after the first read, shared with worker processes forked later. Beyond that, each
+    process keeps the 128 MiB of row groups read last. A row group is the smallest unit that can be read, so small ones
+    make random access fast.
 
     Args:
         files: The files, none of them empty.

@@ -1,4 +1,4 @@
-"""From a request for rows and a view to a batch of pixels."""
+"""Reads batches of pixels, given rows and a view."""
 
 import copy
 import os
@@ -27,19 +27,19 @@ PLAIN = Augment("none")
 class BatchReader(Dataset[Batch | UserError]):
     """Reads any view of any rows of one split; a batch is a pure function of (seed, view, rows).
 
-    Pixels of ``resized_crop`` lie with their channels side by side (channels-last), all others as their shape says.
+    Pixels of ``resized_crop`` are channels-last in memory, all others contiguous.
 
     Args:
         table: The split.
-        rows: The rows that will be asked for; see :meth:`keep_in_memory`.
-        framing: Brings an image to its plain form: a model's own, or the square canvas that views start from.
-        augment: What a view is; ``none`` for readers of plain images.
-        seed: Of the views.
+        rows: The rows that will be read; see :meth:`keep_in_memory`.
+        framing: Framing of plain images: a model's own, or the square canvas that views start from.
+        augment: Augmentation of views; ``none`` for readers of plain images.
+        seed: Seed of the views.
 
     Attributes:
-        views_at_once: How many views of each row a batch carries, one for each network that wants its own.
-        kept: The rows' plain images, ``uint8 [n, 3, h, w]``, once they are kept.
-        slots: For each row of the split, its place in ``kept``; behind the last one for a row that is not there.
+        views_at_once: Number of views of each row in a batch, one per network with its own view.
+        kept: The rows' plain images, ``uint8 [n, 3, h, w]``, if kept in memory.
+        slots: For each row of the split, its position in ``kept``; past the end for rows that are not kept.
     """
 
     def __init__(
@@ -56,10 +56,9 @@ class BatchReader(Dataset[Batch | UserError]):
         self.slots[rows] = np.arange(len(rows))
 
     def keep_in_memory(self, budget: int) -> None:
-        """Decode all rows once, in threads, if that takes at most ``budget`` bytes and is the same every time.
+        """Decode all rows once, in threads, if they take at most ``budget`` bytes and are repeatable.
 
-        ``resized_crop`` starts from the originals, all others from the plain image: there a batch is a look-up from
-        then on.
+        For ``resized_crop`` this keeps the originals, for all others the plain images, which makes a batch a look-up.
         """
         if not self.table.repeatable or not len(self.rows) or self.table.image(int(self.rows[0])).is_floating_point():
             return
@@ -109,7 +108,7 @@ class BatchReader(Dataset[Batch | UserError]):
         return batch
 
     def _views(self, view: int, rows_B: IntArray) -> list[Tensor]:
-        """Return the view of each network; the plain image is one for all."""
+        """Return the view of each network; plain images are shared by all."""
         if view == PLAIN_VIEW:
             return [self._plain(rows_B)]
         if self.augment.kind == "none":

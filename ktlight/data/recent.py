@@ -1,4 +1,4 @@
-"""What was used lately stays in memory."""
+"""A thread-safe cache of recently used values."""
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -10,15 +10,15 @@ Value = TypeVar("Value")
 
 
 class RecentlyUsed(Generic[Key, Value]):
-    """Values that are loaded when they are first asked for; those used last are kept.
+    """Values loaded on first access; the most recently used are kept.
 
-    Several threads may ask: each value is loaded by one of them, and the others wait for it. A copy for another process
-    starts empty.
+    Safe for several threads: one of them loads a value while the others wait for it. A copy for another process starts
+    empty.
 
     Args:
-        load: Gives the value of a key.
-        size: Bytes that a value takes.
-        budget: Bytes that all kept values may take together; the last one is kept whatever it takes.
+        load: Returns the value of a key.
+        size: Returns the size of a value in bytes.
+        budget: Maximum total size of kept values in bytes; the last one is always kept.
     """
 
     def __init__(self, load: Callable[[Key], Value], size: Callable[[Value], int], budget: int) -> None:

@@ -1,8 +1,8 @@
 """Which rows make up each batch, and which view of them: pure functions of (seed, epoch, rank).
 
-Each sampler yields whole batches, as ``(view, rows_B)``, and is given to the loader as its ``sampler`` with
-``batch_size=None``. There Lightning finds it and calls ``set_epoch`` before every epoch, which it would not do for a
-``batch_sampler``; and the data set is asked once for a whole batch.
+Each sampler yields whole batches, as ``(view, rows_B)``, and is passed to the loader as its ``sampler`` with
+``batch_size=None``, so that Lightning calls its ``set_epoch`` before every epoch, as it would not for a
+``batch_sampler``, and a whole batch is read at once.
 """
 
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ BatchRequest = tuple[int, IntArray]
 class TrainBatches(Sampler[BatchRequest]):
     """Shuffled batches of one epoch for one of several processes.
 
-    The order is cut into global batches of ``batch_size * world_size`` rows and each of these into one slice per rank,
-    so that all processes together take the steps of one process with the global batch. The slices of the last global
-    batch, which may be smaller, are equal too: at most ``world_size - 1`` rows are left out of an epoch.
+    The order is split into global batches of ``batch_size * world_size`` rows, and each of these into one slice per
+    rank, so that all processes together take the steps of one process with the global batch. The last global batch,
+    which may be smaller, is also split equally: at most ``world_size - 1`` rows are left out of an epoch.
 
     Args:
         rows: The rows to train on.
         batch_size: Rows per step and process.
-        seed: Of the order.
+        seed: Seed of the order.
         views: Number of different views; epoch e shows view e mod ``views``. ``None``: epoch e shows view e.
         rank: Of this process.
         world_size: Number of processes.
@@ -69,20 +69,20 @@ def train_steps(num_train: int, batch_size: int, world_size: int) -> int:
 
 
 class OrderedBatches(Sampler[BatchRequest]):
-    """Every row once, in order, in one view, dealt to the processes without padding or duplicates.
+    """Every row once, in order, in one view, split over the processes without padding or duplicates.
 
-    Batches are of as equal size as can be, so that every process has the same number of them: a collective operation in
-    the forward pass (DDP synchronises the buffers there) would otherwise wait for ever.
+    Batches are as equal in size as possible, and every process has the same number of them: otherwise a collective
+    operation in the forward pass (where DDP synchronises buffers) would hang.
 
     Args:
         rows: The rows to evaluate.
-        batch_size: The most rows per step and process (one more where the processes could not all be given a row).
+        batch_size: Maximum rows per step and process (one more if otherwise some process would get no row).
         rank: Of this process.
         world_size: Number of processes.
         view: Which view; by default the plain image.
 
     Raises:
-        UserError: There are fewer rows than processes.
+        UserError: If there are fewer rows than processes.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Data sets of two splits of encoded images."""
+"""Data sets made of two splits of encoded images."""
 
 from dataclasses import replace
 
@@ -37,10 +37,10 @@ def encoded_dataset(
 
 
 def without_corrupt(dataset: ImageDataset) -> ImageDataset:
-    """Return the data set without the images that cannot be read; another one, by its identity.
+    """Return the data set without unreadable images, which gives it a new identity.
 
     Raises:
-        UserError: No image of a split can be read, or images are a user's own Python objects.
+        UserError: If no image of a split can be read, or images are a user's own Python objects.
     """
     if any(not table.repeatable for table in (dataset.train, dataset.val) if table is not None):
         raise UserError(

@@ -1,4 +1,4 @@
-"""The stratified part of a split, as in the paper, which anyone can draw again.
+"""Reproducible stratified subsets of a split, as in the paper.
 
 The paper transfers on a stratified 10% of ImageNet's training images, 128,117 of 1,281,167, drawn by scikit-learn's
 ``StratifiedShuffleSplit`` with ``random_state=1234``. That count is a tenth rounded *up*, so the subset is the *test*
@@ -11,8 +11,8 @@ side of that split (its train side rounds down), and so it is here. ``data.fract
 
 ``labels`` are the integer labels in the order of the split's rows: a parquet file's own order (files that fit one
 pattern by sorted name), the Hub's order, or for class folders sorted folders and within them sorted files, the order of
-``torchvision.datasets.ImageFolder``. The ``index`` of every batch is that row number, whatever the fraction. A share
-that is held out (``data.holdout``) is the same draw, from the labels of the rows that the fraction left.
+``torchvision.datasets.ImageFolder``. The ``index`` of every batch is that row number, whatever the fraction. A held-out
+share (``data.holdout``) is drawn the same way from the rows that the fraction selected.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def stratified_subset(labels: IntArray, fraction: float) -> IntArray:
         fraction: Share of the rows, above 0 and at most 1; ``ceil(fraction * n)`` rows are returned, all of them for 1.
 
     Raises:
-        UserError: The fraction leaves some class without a row on either side of the split.
+        UserError: If some class would have no row on one side of the split.
     """
     if fraction == 1:
         return np.arange(len(labels))
@@ -48,15 +48,15 @@ def stratified_subset(labels: IntArray, fraction: float) -> IntArray:
 
 
 def divide(labels: IntArray, fraction: float, holdout: float) -> tuple[IntArray, IntArray]:
-    """Return the rows to train on and the rows to keep apart, both sorted.
+    """Return the rows to train on and the held-out rows, both sorted.
 
     Args:
         labels: The label of every row, ``[n]``; empty where there is no training split.
         fraction: Stratified share of the rows to use, above 0 and at most 1.
-        holdout: Stratified share of those to keep apart, below 1.
+        holdout: Stratified share of those to hold out, below 1.
 
     Raises:
-        UserError: A share is out of its range.
+        UserError: If a share is out of range.
     """
     if not len(labels):
         return labels, labels
