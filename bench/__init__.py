@@ -1,4 +1,4 @@
-"""Benchmarks, one a module: `python -m bench.step`; also runs, store, input, startup. See docs/performance.md."""
+"""Benchmarks, one per module, such as `python -m bench.step`; see docs/performance.md."""
 
 import os
 

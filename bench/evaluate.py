@@ -1,6 +1,6 @@
-"""Evaluating a model: our loop against a bare one in timm's fastest layout, and our answers against plain timm's.
+"""Evaluation: our loop against a bare one in timm's fastest layout, and our predictions against plain timm's.
 
-With real images and weights where `../shared` has them, else with random ones, which show the time only.
+Uses real images and weights if `../shared` has them, else random ones, which only show the time.
 """
 
 import argparse
@@ -44,7 +44,7 @@ BATCH = 32
 
 
 def load(name: str, recorded: dict[str, str]) -> Classifier:
-    """Return a model with the weights in `../shared`, else with random ones, as if timm recorded other settings."""
+    """Return a model with the weights in `../shared`, else random ones, overriding the settings that timm records."""
     file = WEIGHTS / f"{name}.safetensors"
     config = ModelConfig(name, name, checkpoint=str(file))
     network = load_network(config, str(file)) if file.exists() else timm.create_model(name)
@@ -53,7 +53,7 @@ def load(name: str, recorded: dict[str, str]) -> Classifier:
 
 
 def bare(classifier: Classifier, pixels: Tensor, layout: torch.memory_format) -> Callable[[], Tensor]:
-    """Return the loop that anybody would write, on the same decoded pixels."""
+    """Return the obvious loop, on the same decoded pixels."""
     network = timm.create_model(classifier.architecture).eval().to(memory_format=layout)
     preprocess = classifier.preprocess
     assert isinstance(preprocess, Preprocess)
@@ -68,7 +68,7 @@ def bare(classifier: Classifier, pixels: Tensor, layout: torch.memory_format) ->
 
 
 def timing_rows(images: Sequence[Tensor], options: argparse.Namespace) -> list[Row]:
-    """Time one pass over framed images that lie in memory."""
+    """Time one pass over framed images in memory."""
     classifier = load(NAME, {})
     assert classifier.framing is not None
     pixels = torch.stack([classifier.framing(image) for image in images])

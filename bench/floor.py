@@ -1,4 +1,4 @@
-"""Counting: how many operations and bytes a training step cannot do without."""
+"""Lower bounds on a training step: the operations and bytes that it needs."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ WEIGHT_PASSES = 3  # read forward, read backward, gradient written
 
 @dataclass(frozen=True)
 class Cost:
-    """What has to be done.
+    """The minimum cost of a computation.
 
     Attributes:
         operations: Floating-point operations of matrix products and convolutions.
-        bytes: Weights, gradients and optimiser state at every pass over them, and what is kept for the backward pass,
+        bytes: Weights, gradients and optimiser state at every pass over them, and tensors saved for the backward pass,
             written once and read once.
     """
 
@@ -54,7 +54,7 @@ def training_cost(student: Classifier, images: Tensor, labels: Tensor) -> Cost:
 
 @torch.no_grad()
 def forward_cost(frozen: Classifier, images: Tensor) -> Cost:
-    """Return the cost of one forward pass of a frozen model: its weights are read once, its activations stay near."""
+    """Return the cost of one forward pass of a frozen model: weights are read once, activations stay in cache."""
     with FlopCounterMode(display=False) as counter:
         frozen(images)
     return Cost(counter.get_total_flops(), sum(4 * parameter.numel() for parameter in frozen.parameters()))

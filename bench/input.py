@@ -1,8 +1,7 @@
-"""From JPEG bytes to batches of 224 px: our reader against the usual ways, one process and two.
+"""From JPEG bytes to batches of 224 px: our reader against the usual pipelines, in one and two processes.
 
-Every way cuts the same boxes (those of torchvision's RandomResizedCrop) and resizes them to 224 x 224 pixels; the
-others go through a DataLoader as map-style data sets, and are given their random numbers. Optional packages: opencv,
-PyTurboJPEG.
+Every pipeline uses the same crops (those of torchvision's RandomResizedCrop) and resizes them to 224 x 224 pixels; the
+others run in a DataLoader as map-style data sets, with given random numbers. Optional packages: opencv, PyTurboJPEG.
 """
 
 import io
@@ -44,7 +43,7 @@ NUMBERS = view_uniforms(0, 0, np.arange(8 * BATCH))  # drawn one by one, they wo
 
 
 def box(row: int, height: int, width: int) -> Box:
-    """Return the box of a row, the same for all ways."""
+    """Return the crop of a row, the same for all pipelines."""
     return crop_box(height, width, NUMBERS[row], SCALE, RATIO)
 
 
@@ -64,7 +63,7 @@ def by_torchvision(encoded: bytes, row: int) -> Tensor:
 
 
 def by_opencv(decode: Callable[[bytes], Any]) -> Way:
-    """Return the way that decodes with ``decode`` to ``[h, w, 3]`` and resizes with OpenCV (bilinear)."""
+    """Return the pipeline that decodes with ``decode`` to ``[h, w, 3]`` and resizes with OpenCV (bilinear)."""
     cv2 = import_module("cv2")
     cv2.setNumThreads(0)
 
@@ -97,7 +96,7 @@ WAYS: dict[str, Callable[[], Way]] = {
 
 
 class Crops(Dataset[Tensor]):
-    """Images by one of the ways."""
+    """Images from one of the pipelines."""
 
     def __init__(self, encoded: list[bytes], way: Way) -> None:
         self.encoded = encoded
@@ -134,7 +133,7 @@ class InMemory:
 
 
 def jpegs(count: int) -> list[bytes]:
-    """Return encoded images: of the samples beside the repository where they are, else smooth random ones."""
+    """Return encoded images: the samples next to the repository if present, else smooth random ones."""
     if SAMPLES.exists():
         import pyarrow.parquet as pq
 
@@ -156,7 +155,7 @@ def ours(encoded: list[bytes], workers: int, kept: bool) -> Iterable[Any]:
 
 
 def one_pass(loader: Iterable[Any], count: int) -> Callable[[], float]:
-    """Return a variant that reads all images once: the mean time between batches, the start of workers left out."""
+    """Return a variant that reads all images once: the mean time between batches, excluding worker start-up."""
 
     def variant() -> float:
         ends = []
@@ -168,7 +167,7 @@ def one_pass(loader: Iterable[Any], count: int) -> Callable[[], float]:
 
 
 def available() -> tuple[dict[str, Way], list[Row]]:
-    """Return the ways whose packages are here, and a row for each of the others."""
+    """Return the pipelines whose packages are installed, and a row for each of the others."""
     found, missing = {}, []
     for name, make in WAYS.items():
         try:

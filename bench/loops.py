@@ -1,4 +1,4 @@
-"""Training steps that are not ours: the per-sample loop of the paper's public code, and timm's logit distillation."""
+"""Training steps to compare with: the per-sample loop of the paper's public code, and timm's logit distillation."""
 
 from collections.abc import Callable
 
@@ -17,9 +17,9 @@ Context = Callable[[], object]
 def per_sample_step(student: Classifier, initial: Classifier, teacher: Classifier, context: Context) -> Step:
     """Return a step of kl_dp in the form of the public code, from its description (paper's code, sec. 6 of our notes).
 
-    Both frozen models run on every batch; a Python loop looks at each sample's probabilities on the host and takes the
-    target of the surer one; the divergence runs over the target's classes in sorted order, renormalised; the loss is
-    read back after every step.
+    Both frozen models run on every batch; a Python loop reads each sample's probabilities on the host and uses the
+    target of the more confident model; the divergence runs over the target's classes in sorted order, renormalised;
+    the loss is read back after every step.
     """
     optimizer = torch.optim.SGD(student.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
     student.train()
@@ -48,7 +48,7 @@ def per_sample_step(student: Classifier, initial: Classifier, teacher: Classifie
 
 
 def timm_task(student: nn.Module, teacher: nn.Module) -> tuple[LogitDistillationTask, torch.optim.Optimizer]:
-    """Return timm's task of plain distillation, ready to train, and the optimiser that timm makes for it."""
+    """Return timm's plain distillation task, ready to train, and timm's optimiser for it."""
     task = LogitDistillationTask(
         student, teacher, criterion=nn.CrossEntropyLoss(), distill_loss_weight=1.0, task_loss_weight=0.0,
         device=next(student.parameters()).device, verbose=False,
@@ -58,7 +58,7 @@ def timm_task(student: nn.Module, teacher: nn.Module) -> tuple[LogitDistillation
 
 
 def timm_step(student: nn.Module, teacher: nn.Module, context: Context) -> Step:
-    """Return a step of timm's training loop with its task of logit distillation, on normalised images."""
+    """Return a step of timm's training loop with its logit distillation task, on normalised images."""
     task, optimizer = timm_task(student, teacher)
 
     def step(images: Tensor, labels: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What the machine is and what it can do at best: the rates that floors are reckoned with."""
+"""The machine and its peak rates, from which floors are computed."""
 
 import os
 import platform
@@ -19,20 +19,20 @@ class Rates:
     """Measured rates.
 
     Attributes:
-        flops: Floating-point operations a second in a large matrix product.
-        bytes: Bytes read and written a second in a large copy.
+        flops: Floating-point operations per second in a large matrix product.
+        bytes: Bytes read and written per second in a large copy.
     """
 
     flops: float
     bytes: float
 
     def seconds(self, operations: float, moved: float) -> float:
-        """Return the least time for so many operations and bytes, if both could go on at once."""
+        """Return the minimum time for these operations and bytes, if both could overlap fully."""
         return max(operations / self.flops, moved / self.bytes)
 
 
 def measure_rates(device: torch.device) -> Rates:
-    """Return the rates of a device, in the number type that runs there by default (bfloat16 on a GPU)."""
+    """Return the rates of a device in its default number type (bfloat16 on a GPU)."""
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     a, b = (torch.randn(MATRIX, MATRIX, device=device, dtype=dtype) for _ in range(2))
     source = torch.zeros(COPIED, dtype=torch.uint8, device=device)
@@ -44,13 +44,13 @@ def measure_rates(device: torch.device) -> Rates:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all it was given."""
+    """Wait until the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the most bytes of a GPU taken since the last call, and start anew; 0 on a processor."""
+    """Return a GPU's peak memory in bytes since the last call, and reset it; 0 on a CPU."""
     if device.type != "cuda":
         return 0
     peak = torch.cuda.max_memory_allocated(device)
@@ -59,7 +59,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def describe() -> str:
-    """Return the machine in a line."""
+    """Return a one-line description of the machine."""
     gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else "no GPU, "
     capability = torch.backends.cpu.get_cpu_capability()
     return f"{os.cpu_count()}-core {platform.machine()}, {gpu}{capability}, torch {torch.__version__}"

@@ -1,4 +1,4 @@
-"""Timings, their ratios inside one run, and the table or JSON object that they end in."""
+"""Timings, their ratios within one run, and their output as a table or JSON object."""
 
 import argparse
 import json
@@ -21,13 +21,13 @@ class Row:
     """A line of the table.
 
     Attributes:
-        name: What was timed.
-        milliseconds: Median over the rounds; None where it was not measured.
+        name: The variant.
+        milliseconds: Median over the rounds; None if not measured.
         ratio: Median over the rounds of its time over that of ``against`` in the same round.
-        target: What the ratio should be, such as ``<= 1.05``.
-        met: Whether it is.
-        against: What the ratio is to.
-        note: Remark; why it was not measured.
+        target: Target for the ratio, such as ``<= 1.05``.
+        met: Whether the target was met.
+        against: The variants that the ratio compares with.
+        note: A remark, such as why it was not measured.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Row:
 
 
 class Timings:
-    """Seconds of each variant in each round; figures of one round are neighbours in time, so their ratio is fair."""
+    """Seconds of each variant in each round; times in one round are measured close together, so ratios are fair."""
 
     def __init__(self, seconds: Mapping[str, Sequence[float]]) -> None:
         self.seconds = seconds
@@ -53,7 +53,7 @@ class Timings:
     def row(
         self, name: str, *against: str, at_most: float | None = None, at_least: float | None = None, note: str = ""
     ) -> Row:
-        """Return the row of a variant, with its ratio and whether that is within its limit."""
+        """Return the row of a variant, with its ratio and whether that meets its target."""
         milliseconds = 1000 * median(self.seconds[name])
         if not against:
             return Row(name, milliseconds, note=note)
@@ -64,7 +64,7 @@ class Timings:
 
 
 def take_turns(variants: Mapping[str, Callable[[], float]], seconds: float, least: int = LEAST_ROUNDS) -> Timings:
-    """Run the variants in turn, A B C A B C ..., until the time is up and at least ``least`` rounds are done."""
+    """Run the variants in turn, A B C A B C ..., until time is up and at least ``least`` rounds are done."""
     times: dict[str, list[float]] = {name: [] for name in variants}
     started = time.perf_counter()
     while time.perf_counter() - started < seconds or len(next(iter(times.values()))) < least:
@@ -74,7 +74,7 @@ def take_turns(variants: Mapping[str, Callable[[], float]], seconds: float, leas
 
 
 def warmed_up(variants: Mapping[str, Callable[[], float]], options: argparse.Namespace) -> Timings:
-    """Run the variants in turn as the options say, after one round that does not count; ``--quick``: only one."""
+    """Run the variants in turn as the options say, after one warm-up round; with ``--quick`` run one round only."""
     if options.quick:
         return take_turns(variants, 0, least=1)
     take_turns(variants, 0, least=1)
@@ -82,7 +82,7 @@ def warmed_up(variants: Mapping[str, Callable[[], float]], options: argparse.Nam
 
 
 def timed(run: Callable[[], object]) -> Callable[[], float]:
-    """Return a variant whose whole time counts."""
+    """Return a variant that times the whole call."""
 
     def variant() -> float:
         started = time.perf_counter()
@@ -93,7 +93,7 @@ def timed(run: Callable[[], object]) -> Callable[[], float]:
 
 
 def arguments(description: str, seconds: float) -> argparse.ArgumentParser:
-    """Return the options that every benchmark has."""
+    """Return the parser with the options of every benchmark."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seconds", type=float, default=seconds, help="how long the variants take turns")
     parser.add_argument("--quick", action="store_true", help="the smallest setting, to see that it runs")
@@ -102,7 +102,7 @@ def arguments(description: str, seconds: float) -> argparse.ArgumentParser:
 
 
 def finish(options: argparse.Namespace, title: str, rows: Sequence[Row]) -> None:
-    """Print the table, or leave the object where ``--json`` says."""
+    """Print the table, or write the JSON object as ``--json`` says."""
     if options.json != "-":
         print_table(title, rows)
     if options.json:

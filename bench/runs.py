@@ -30,7 +30,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
-    """A split as timm's loader takes it; the loader sets the transform."""
+    """A split for timm's loader, which sets the transform."""
 
     def __init__(self, table: ImageTable) -> None:
         self.pictures = [Image.fromarray(table.image(row).permute(1, 2, 0).numpy()) for row in range(len(table))]
@@ -51,7 +51,7 @@ class Runs:
     Args:
         setting: Models, sizes.
         dataset: The images.
-        folder: For what the runs write.
+        folder: For the runs' files.
     """
 
     def __init__(self, setting: Setting, dataset: ImageDataset, folder: Path) -> None:
@@ -61,7 +61,7 @@ class Runs:
         self.student, self.teacher = (classifier(model, setting) for model in (setting.student, setting.teacher))
 
     def ours(self) -> Callable[[], float]:
-        """Return a whole transfer, evaluation before and after, checkpoints and export included."""
+        """Return a whole transfer, including evaluation before and after, checkpoints and export."""
         config = configured(self.setting, "method=kl", f"trainer.max_epochs={EPOCHS}")
 
         def run() -> None:
@@ -112,7 +112,7 @@ class Runs:
 
 
 class Pairs:
-    """Our batches as timm's loop takes them."""
+    """Our batches in the form that timm's loop expects."""
 
     def __init__(self, loader: Iterable[dict[str, Tensor]], student: Classifier) -> None:
         self.loader = loader
@@ -142,7 +142,7 @@ def main(given: list[str] | None = None) -> None:
         variants = {OURS: runs.ours(), TIMM_LOOP: runs.timm(*runs.our_loaders())}
         if not options.quick:
             variants |= {TIMM: runs.timm(*runs.timm_loaders())}
-        runs.ours()()  # what is paid once in a process; it also fills the store
+        runs.ours()()  # one-time costs of the process; also fills the store
         times = take_turns(variants, options.seconds, least=1 if options.quick else LEAST_ROUNDS)
     rows = [
         times.row(OURS),

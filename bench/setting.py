@@ -1,4 +1,4 @@
-"""What is timed: models with random weights, random images, and the config that the command line would compose."""
+"""Settings to time: models with random weights, random images, and the config that the command line would compose."""
 
 import os
 import tempfile
@@ -24,7 +24,7 @@ from ktlight.models.spec import ModelConfig
 
 @dataclass(frozen=True)
 class Model:
-    """A model of timm and further arguments of its constructor."""
+    """A timm model and further arguments of its constructor."""
 
     architecture: str
     arguments: tuple[tuple[str, int], ...] = ()
@@ -32,15 +32,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a step is a step of.
+    """The setting of a training step.
 
     Attributes:
-        teacher: Teaches.
-        student: Learns.
+        teacher: The teacher.
+        student: The student.
         size: Side of the images in pixels.
         classes: Number of classes.
-        batch: Images a step.
-        steps: Steps that count in each round.
+        batch: Images per step.
+        steps: Timed steps per round.
     """
 
     teacher: Model
@@ -63,7 +63,7 @@ QUICK = Setting(Model("test_vit"), Model("test_convnext"), 32, 4, 8, 2)
 
 
 def configured(setting: Setting, *overrides: str) -> DictConfig:
-    """Return the composed config of a setting, without evaluation in between."""
+    """Return the composed config of a setting, without validation during training."""
     register_models()
     register_resolvers()
     options = [
@@ -105,7 +105,7 @@ def classifier(model: Model, setting: Setting) -> Classifier:
 
 @contextmanager
 def own_cache() -> Iterator[Path]:
-    """Give a folder for everything written, the store among it, which is gone at the end."""
+    """Yield a temporary folder for all files, including the store."""
     before = os.environ.get("KTLIGHT_CACHE")
     with tempfile.TemporaryDirectory(prefix="ktlight-bench-") as name:
         os.environ["KTLIGHT_CACHE"] = f"{name}/cache"

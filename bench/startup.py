@@ -1,4 +1,4 @@
-"""How long the command line takes to answer: whole processes, against `import torch`."""
+"""Start-up time of the command line: whole processes, against `import torch`."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ COMMANDS = {
 
 
 def process(name: str) -> None:
-    """Run a command to its end, its output thrown away."""
+    """Run a command to its end, discarding its output."""
     subprocess.run([sys.executable, *COMMANDS[name]], cwd=REPOSITORY, capture_output=True, check=False)
 
 

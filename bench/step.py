@@ -1,4 +1,4 @@
-"""What a training step costs: plain fine-tuning, ours live and from the store, the paper's public code, timm."""
+"""The cost of a training step: plain fine-tuning, ours live and from the store, the paper's public code, timm."""
 
 import argparse
 import copy
@@ -35,7 +35,7 @@ COMPILED = ", compiled"
 
 
 class Clock(Callback):
-    """Times the steps of an epoch after the first ones, everything between two steps included."""
+    """Times the steps of an epoch after the warm-up, including everything between steps."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -54,7 +54,7 @@ class Steps:
     Args:
         setting: Models, sizes.
         folder: For what the runs write.
-        compile: Mode of torch.compile for the compiled variants of ours; None: there are none.
+        compile: Mode of torch.compile for our compiled variants; None for no such variants.
     """
 
     def __init__(self, setting: Setting, folder: Path, compile: str | None = None) -> None:
@@ -90,7 +90,7 @@ class Steps:
             }
 
     def fitted(self, name: str, *overrides: str) -> Callable[[], float]:
-        """Return a variant that trains as a task does and times a step; without a method, on the labels."""
+        """Return a variant that trains as a task does and times a step; without a method, it trains on the labels."""
         config = configured(self.setting, *overrides)
         student = self._copy()
         routers: list[Callback] = []
@@ -114,7 +114,7 @@ class Steps:
         return variant
 
     def asked(self, sources: list[LogitSource]) -> Callable[[], float]:
-        """Return a variant that does nothing but ask the sources."""
+        """Return a variant that only queries the sources."""
 
         def variant() -> float:
             synchronize(self.device)
@@ -147,7 +147,7 @@ class Steps:
         return variant
 
     def floors(self) -> list[Row]:
-        """Return the least times by counted operations and bytes at the machine's measured rates."""
+        """Return the minimum times from counted operations and bytes at the machine's measured rates."""
         rates = measure_rates(self.device)
         batch = self.batches[0]
         plain = training_cost(self._copy().to(self.device), batch["image"], batch["label"])
@@ -159,7 +159,7 @@ class Steps:
         ]
 
     def memory_rows(self) -> list[Row]:
-        """Return the peak of a stored run's memory against that of plain fine-tuning."""
+        """Return the peak memory of a stored run against that of plain fine-tuning."""
         ratio = self.memory[STORED] / self.memory[PLAIN]
         note = f"{self.memory[STORED] / 2**20:.0f} MiB"
         return [Row(f"peak memory of {STORED}", None, ratio, "<= 1.03", ratio <= 1.03, PLAIN, note)]

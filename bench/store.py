@@ -1,4 +1,4 @@
-"""What the store costs and saves: writing, checking and reading an entry, and a sweep with it and without."""
+"""Costs and savings of the store: writing, checking and reading an entry, and a sweep with and without it."""
 
 import argparse
 import copy
@@ -33,7 +33,7 @@ KEY = Key(**({field.name: "" for field in fields(Key)} | {"model": "bench", "vie
 
 
 def entry_rows(folder: Path, rows: int, columns: int, options: argparse.Namespace) -> list[Row]:
-    """Time an entry of ``rows`` x ``columns`` float32 numbers: written, checked whole, and read in random batches."""
+    """Time writing, verifying and reading in random batches an entry of ``rows`` x ``columns`` float32 numbers."""
     shape = Shape(rows, columns, "float32")
     numbers = torch.randn(rows, columns)
     kept, written = LogitStore(folder / "kept"), LogitStore(folder / "written")
@@ -68,7 +68,7 @@ def entry_rows(folder: Path, rows: int, columns: int, options: argparse.Namespac
 def sweep(
     students: Sequence[Model], teachers: Sequence[Model], setting: Setting, epochs: int, images: int, folder: Path
 ) -> Timings:
-    """Run every job of a sweep twice, next to each other: from a store that starts empty, and with ``store=off``."""
+    """Run every job of a sweep twice in succession: with a store that starts empty, and with ``store=off``."""
     dataset = random_images(setting, images, images // 2)
     made = {model: classifier(model, setting) for model in (*students, *teachers)}
     seconds: dict[str, list[float]] = {COLD: [], OFF: []}
@@ -82,7 +82,7 @@ def sweep(
         transfer(config, dataset, learner, [source], RunFolder(folder / cache / f"{student}-{teacher}-{method}"))
         return time.perf_counter() - started
 
-    run(students[0], teachers[0], METHODS[0], "off")  # what is paid once in a process
+    run(students[0], teachers[0], METHODS[0], "off")  # one-time costs of the process
     for student, teacher, method in itertools.product(students, teachers, METHODS):
         seconds[COLD].append(run(student, teacher, method, "auto"))
         seconds[OFF].append(run(student, teacher, method, "off"))
