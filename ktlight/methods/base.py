@@ -146,7 +146,7 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
 def check_peers(name: str, networks: Sequence[Classifier]) -> None:
     """Raise `UserError` unless there are networks to learn from each other."""
     if len(networks) < 2:
-        raise UserError(f"method={name} needs at least two networks: give a teacher beside the student")
+        raise UserError(f"method={name} needs at least two networks: give a teacher as well as the student")
 
 
 def _diverged(what: str) -> str:

@@ -136,7 +136,7 @@ class RunFolder:
             )
 
     def write_environment(self) -> None:
-        """Write what the figures may depend on beside the config."""
+        """Write what the figures may depend on besides the config."""
         gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
         facts = {
             "command": sys.argv,

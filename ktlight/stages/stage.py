@@ -114,7 +114,7 @@ def build_method(config: DictConfig, networks: Sequence[Classifier]) -> Transfer
 def check_peer_entries(options: DictConfig, peers: int) -> None:
     """Raise `UserError` if ``optim.peers`` has more entries than networks that learn."""
     if len(options.peers) > peers:
-        raise UserError(f"optim.peers has {len(options.peers)} entries, but {peers} networks learn beside the student")
+        raise UserError(f"optim.peers has {len(options.peers)} entries, but {peers} networks learn besides the student")
 
 
 def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
@@ -161,7 +161,7 @@ def check_kept_logits(options: DictConfig, rule: RoutingRule, top_classes: int |
     kept = options.top_k
     if options.mode == "off" or make_form(kept, classes).name == Full.name:
         return
-    mend = f"but store.top_k={kept} keeps only the largest beside the label's: use store.top_k=null or store=off"
+    mend = f"but store.top_k={kept} keeps only the largest besides the label's: use store.top_k=null or store=off"
     if rule.needs_full_logits:
         raise UserError(f"router={type(rule).__name__.lower()} compares what all logits say, {mend}")
     if top_classes is not None and kept < top_classes < classes:
