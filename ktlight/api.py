@@ -1,122 +1,187 @@
 """Transfer from Python: any network that maps images to logits, any data set of images and labels."""
 
-import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-from hydra import compose, initialize_config_dir
+import safetensors.torch
 from omegaconf import DictConfig
 from torch import nn
 
-from ktlight.config.location import config_directory
-from ktlight.config.model_source import MODEL_GROUPS, register_models
+from ktlight.config.arguments import config_of_call, name_networks
+from ktlight.config.model_source import MODEL_GROUPS
 from ktlight.config.models import listed_teacher, model_config, teacher_roles
-from ktlight.config.overrides import check_overrides
-from ktlight.config.resolvers import register_resolvers
 from ktlight.data.arrays import MapDataset, from_torch
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
-from ktlight.models.provenance import Provenance
 from ktlight.report.folder import RunFolder
-from ktlight.stages.trained import trained_classifier
+from ktlight.report.numbered import numbered_folder
+from ktlight.report.outcome import Transfer
+from ktlight.report.table import short
+from ktlight.stages.given import given_classifier
+from ktlight.stages.trained import MissingWeights, trained_classifier
+from ktlight.tasks.frame import errors_to_mend
 from ktlight.tasks.transfer import transfer as run_transfer
 from ktlight.training.assemble import as_asked
+from ktlight.training.isolation import isolated
 from ktlight.training.record import Run, opened
+from ktlight.training.trainer import world_size
 
+FOLDERS = Path("runs/python")
 
-@dataclass(frozen=True)
-class Transfer:
-    """The result of a transfer.
+logger = logging.getLogger(__name__)
 
-    Attributes:
-        student: The student after the transfer.
-        results: The figures, as in ``results.json``.
-        folder: The folder of the run.
-    """
-
-    student: Classifier
-    results: dict[str, Any]
-    folder: RunFolder
+Model = nn.Module | str
 
 
 def transfer(
-    student: nn.Module | str,
-    teacher: nn.Module | str | Sequence[nn.Module | str],
+    student: Model,
+    teacher: Model | Sequence[Model],
     train_data: MapDataset,
     val_data: MapDataset,
     *,
     method: str = "kl_dp",
-    folder: str | Path = "runs/python",
-    overrides: Sequence[str] = (),
+    lr: float | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    folder: str | Path | None = None,
+    resume: bool = False,
     class_names: Sequence[str] | None = None,
+    identity: str | None = None,
+    overrides: Sequence[str] = (),
 ) -> Transfer:
     """Let ``student`` learn what ``teacher`` knows; what ``python run.py`` does, on objects.
 
+    Nothing that was given is changed, and the process is left as it was found (random states, flags, loggers). What the
+    run says goes to the logger ``ktlight``.
+
     Args:
-        student: A network that maps a batch of the data's images to logits ``[B, C]``, left as it is; or the name of a
-            timm model, whose weights are looked for as on the command line (add ``student.checkpoint=`` to
-            ``overrides``) and which takes uint8 images.
+        student: A network that maps a batch of the data's images to logits ``[B, C]``; or the name of a timm model,
+            whose weights are looked for as on the command line (add ``student.checkpoint=`` to ``overrides``) and which
+            takes uint8 images.
         teacher: Likewise; several as a list, with ``schedule=`` in ``overrides``.
         train_data: Map-style data set of ``(image, label)``: the image ``uint8 [3, h, w]``, augmented and resized as
             the config ``data`` says, or ``float``, given to the networks as it is.
         val_data: What the figures are measured on, likewise.
         method: A name of the config group ``method``.
-        folder: Folder of the run; what an earlier run left there is set aside.
-        overrides: Further options as on the command line, such as ``["optim.lr=0.01", "trainer.max_epochs=5"]``.
+        lr: Learning rate; by default that of the recipe.
+        epochs: Length of the training; by default as many as the recipe says.
+        seed: Of everything random; 0 by default.
+        folder: Folder of the run; what an earlier run left there is set aside. By default each call has one of its own,
+            ``runs/python/<method>-<teacher>-to-<student>-<number>``.
+        resume: Continue the interrupted call of ``folder``, by default the last one of that name; of a finished call,
+            return what it came to.
         class_names: Names of the classes; their numbers if not given.
+        identity: What tells these data from others, such as a name and a version, where their transforms are random.
+        overrides: Further options as on the command line, such as ``["optim=sgd", "data.holdout=0.1"]``.
 
     Returns:
-        The student after the transfer, the figures, and the folder.
+        The student after the transfer, the figures, and the folder; ``print`` it.
 
     Raises:
         UserError: The parts do not fit each other; the message says what to do.
 
     Example:
-        >>> outcome = ktlight.transfer(my_net, "resnet50", train, val, method="kl_dp")  # doctest: +SKIP
-        >>> outcome.results["transfer_delta"], outcome.student.network  # doctest: +SKIP
+        >>> outcome = ktlight.transfer(my_net, "resnet50", train, val, method="kl_dp", epochs=20)  # doctest: +SKIP
+        >>> print(outcome)  # doctest: +SKIP
+        >>> better = outcome.student.network  # doctest: +SKIP
     """
     teachers = [teacher] if isinstance(teacher, nn.Module | str) else list(teacher)
     if not teachers or any(each is other for number, each in enumerate(teachers) for other in teachers[:number]):
         raise UserError("give at least one teacher, and each of them once")
     models = {"student": student, **dict(zip(teacher_roles(len(teachers)), teachers, strict=True))}
-    named = [f"{role}={model}" for role, model in models.items() if isinstance(model, str) and role in MODEL_GROUPS]
-    config = _config([f"method={method}", "data=python", *named, *overrides])
-    if config.teachers:
-        raise UserError("give several teachers as the argument `teacher`, not as an override")
-    names = tuple(class_names) if class_names else None
-    dataset = as_asked(config, from_torch(train_data, val_data, class_names=names))
-    with opened(config, Path(folder), "folder=") as run:
-        learner, *others = (_classifier(role, model, config, dataset, run) for role, model in models.items())
-        return Transfer(learner, run_transfer(config, dataset, learner, others, run), run.folder)
+    arguments = {"method": method, "lr": lr, "epochs": epochs, "seed": seed, "resume": resume or None}
+    with isolated(), errors_to_mend():
+        _speak()
+        config = _config(models, arguments, overrides)
+        names = tuple(class_names) if class_names else None
+        dataset = as_asked(config, from_torch(train_data, val_data, class_names=names, identity=identity))
+        own = {
+            role: given_classifier(role, model, dataset)
+            for role, model in models.items()
+            if isinstance(model, nn.Module)
+        }
+        with _folder(config, folder) as path, opened(config, path, "folder=") as run, _interruptible(run.folder):
+            return _transfer(config, dataset, models, own, run)
 
 
-def _config(overrides: list[str]) -> DictConfig:
-    register_models()
-    register_resolvers()
-    check_overrides(overrides)
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return compose("config", overrides)
+def _transfer(
+    config: DictConfig, dataset: ImageDataset, models: Mapping[str, Model], own: Mapping[str, Classifier], run: Run
+) -> Transfer:
+    classifiers = {
+        role: own[role] if isinstance(model, nn.Module) else _named(role, model, config, dataset, run)
+        for role, model in models.items()
+    }
+    student, *teachers = classifiers.values()
+    finished = run.folder.results if config.resume else None
+    if finished:
+        run.folder.check_config(run.described(dataset, classifiers))
+        weights = run.folder.path / "student" / "model.safetensors"
+        if weights.exists():  # else nothing was trained
+            student.network.load_state_dict(safetensors.torch.load_file(weights))
+        logger.info("%s holds the finished run: it is not run again", short(run.folder.path))
+    else:
+        length = f", for {config.trainer.max_epochs} epochs" if config.trainer.max_epochs else ""
+        logger.info(
+            "%s: %s learns from %s%s; %d training and %d held-out samples; folder %s",
+            config.method.name, student.name, ", ".join(teacher.name for teacher in teachers), length,
+            len(dataset.train or ()), len(dataset.val), short(run.folder.path),
+        )  # fmt: skip
+    return Transfer(student, finished or run_transfer(config, dataset, student, teachers, run), run.folder)
 
 
-def _classifier(role: str, model: nn.Module | str, config: DictConfig, dataset: ImageDataset, run: Run) -> Classifier:
-    if isinstance(model, str):
-        spec = model_config(config[role]) if role in MODEL_GROUPS else listed_teacher(config, model)
+def _speak() -> None:
+    """Let users who have set up no logging read what a run says, as on the command line."""
+    ours = logging.getLogger("ktlight")
+    if ours.level == logging.NOTSET:
+        ours.setLevel(logging.INFO)
+    if not ours.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        ours.addHandler(handler)
+
+
+def _config(models: Mapping[str, Model], arguments: Mapping[str, Any], overrides: Sequence[str]) -> DictConfig:
+    student, *teachers = (model if isinstance(model, str) else None for model in models.values())
+    config = config_of_call(student, teachers, arguments, overrides)
+    called = [model if isinstance(model, str) else type(model).__name__ for model in models.values()]
+    name_networks(config, called[0], called[1:])
+    return config
+
+
+def _folder(config: DictConfig, folder: str | Path | None) -> AbstractContextManager[Path]:
+    if folder is not None:
+        return nullcontext(Path(folder))
+    if world_size(config.trainer) > 1:
+        raise UserError("a run of several processes needs folder=..., since each of them would choose one for itself")
+    label = f"{config.method.name}-{config.teacher.name}-to-{config.student.name}"
+    return numbered_folder(FOLDERS, label, "folder=", resume=config.resume)
+
+
+@contextmanager
+def _interruptible(folder: RunFolder) -> Iterator[None]:
+    """Say what is left of a run that was interrupted; Lightning would end the process."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        kept = f"{folder.kept()} kept; to continue, give folder={str(folder.path)!r}, resume=True"
+        raise KeyboardInterrupt(
+            kept if folder.checkpoints else "before the first checkpoint: nothing is kept"
+        ) from stop
+
+
+def _named(role: str, model: str, config: DictConfig, dataset: ImageDataset, run: Run) -> Classifier:
+    spec = model_config(config[role]) if role in MODEL_GROUPS else listed_teacher(config, model)
+    try:
         return trained_classifier(config, role, spec, dataset, run)
-    name = type(model).__name__
-    classes = _count_logits(model, dataset)
-    classifier = Classifier(copy.deepcopy(model), nn.Identity(), name=name, architecture=name, num_classes=classes)
-    classifier.provenance = Provenance("python", name)
-    return classifier
-
-
-@torch.no_grad()
-def _count_logits(model: nn.Module, dataset: ImageDataset) -> int:
-    logits = copy.deepcopy(model).cpu().eval()(dataset.val.image(0)[None])
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
-        found = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise UserError(f"{type(model).__name__} must map images to logits [batch, classes], but gives {found}")
-    return logits.shape[1]
+    except MissingWeights as error:
+        images = len(dataset.train or ())
+        how = f"overrides=['{role}.checkpoint=FILE'], " if role in MODEL_GROUPS else ""
+        raise UserError(
+            f"there are no trained weights of {model} for these data, and {images} training images are too many to "
+            f"train it unasked: give {how}a network (nn.Module) that you have trained, or let it be trained with "
+            f"overrides=['data.pretrain.max_images={images}']"
+        ) from error

@@ -75,11 +75,10 @@ def _how_to_go_on() -> str:
     again, resumed = shlex.join([*program, *typed]), shlex.join([*program, *typed, "resume=true"])
     if job.mode == RunMode.MULTIRUN:
         return f": finished jobs and checkpoints are kept. Continue with: {resumed}"
-    kept = RunFolder(Path(job.runtime.output_dir)).epochs_kept()
+    kept = RunFolder(Path(job.runtime.output_dir)).kept()
     if not kept:
         return f" before the first checkpoint: there is nothing to continue. Start again with: {again}"
-    parts = ", ".join(f"{epochs} whole epochs{f' of {part}' * (part != '.')}" for part, epochs in kept.items())
-    return f": {parts} kept. Continue with: {resumed}"
+    return f": {kept} kept. Continue with: {resumed}"
 
 
 def _fail(message: str) -> None:

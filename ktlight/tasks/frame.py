@@ -54,7 +54,7 @@ def run_task(config: DictConfig) -> dict[str, Any]:
     task = TASKS[config.task.name]
     module = import_module(task.module)
     path = Path(HydraConfig.get().runtime.output_dir)
-    with _errors_to_mend(), opened(config, path, "hydra.run.dir=FOLDER") as run:
+    with errors_to_mend(), opened(config, path, "hydra.run.dir=FOLDER") as run:
         finished = run.folder.results if config.resume and task.once else None
         results: dict[str, Any] = finished or module.run(config, run)
     if is_first_process():
@@ -63,7 +63,7 @@ def run_task(config: DictConfig) -> dict[str, Any]:
 
 
 @contextmanager
-def _errors_to_mend() -> Iterator[None]:
+def errors_to_mend() -> Iterator[None]:
     """Turn machine errors into a `UserError` that says what to do."""
     try:
         yield

@@ -62,9 +62,13 @@ class Run:
     def record_start(self, dataset: ImageDataset, models: Mapping[str, Classifier]) -> None:
         """Begin, and write the environment and the resolved config, with the identity of data and weights."""
         self.begin()
-        identity = {"data": dataset.identity, **{name: model.weights_hash() for name, model in models.items()}}
-        self.folder.write_config(lasting(self.config) + OmegaConf.to_yaml({"identity": identity}))
+        self.folder.write_config(self.described(dataset, models))
         self.folder.write_environment()
+
+    def described(self, dataset: ImageDataset, models: Mapping[str, Classifier]) -> str:
+        """Return what ``config.yaml`` says: the resolved config, and the identity of data and weights."""
+        identity = {"data": dataset.identity, **{name: model.weights_hash() for name, model in models.items()}}
+        return lasting(self.config) + OmegaConf.to_yaml({"identity": identity})
 
     def finish(self, results: Mapping[str, Any]) -> dict[str, Any]:
         """Write the results, adding the fields of every run, and return them."""

@@ -1,0 +1,99 @@
+"""The config of a call from Python: its arguments, and overrides as on the command line."""
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from ktlight.config.checks import check_config
+from ktlight.config.instantiate import check_parts
+from ktlight.config.model_source import MODEL_GROUPS, register_models
+from ktlight.config.overrides import check_overrides
+from ktlight.config.resolvers import register_resolvers, teacher_names
+from ktlight.errors import UserError
+
+ARGUMENTS = {
+    "method": "method",
+    "lr": "optim.lr",
+    "epochs": "trainer.max_epochs",
+    "seed": "seed",
+    "resume": "resume",
+}
+"""Arguments that stand for options, and the options."""
+OBJECTS = {
+    "student": "student",
+    "teacher": "teacher",
+    "teachers": "teacher",
+    "data": "train_data and val_data",
+    "hydra.run.dir": "folder",
+}
+"""Options that only arguments can give, and the arguments."""
+
+
+def config_of_call(
+    student: str | None, teachers: Sequence[str | None], arguments: Mapping[str, Any], overrides: Sequence[str]
+) -> DictConfig:
+    """Return the config of a call.
+
+    Args:
+        student: Its name as of a timm model; None for a network of the user's own.
+        teachers: Likewise.
+        arguments: By the names in `ARGUMENTS`; None where one was not given.
+        overrides: Further options as on the command line.
+
+    Raises:
+        UserError: Something was given twice, cannot be given, or has a value that it cannot take.
+    """
+    register_models()
+    register_resolvers()
+    if isinstance(overrides, str):
+        raise UserError(f"overrides is a list of options: write overrides=['{overrides}']")
+    given = {name: value for name, value in arguments.items() if value is not None}
+    named = {"student": student, "teacher": teachers[0] if len(teachers) == 1 else None}
+    options = [
+        "data=python",
+        *(f"{ARGUMENTS[name]}={value}" for name, value in given.items()),
+        *(f"{role}={name}" for role, name in named.items() if name is not None),
+    ]
+    config = check_overrides([*options, *overrides])
+    own = {role for role, names in (("student", [student]), ("teacher", teachers)) if not any(names)}
+    check_given_once(overrides, given.keys(), own)
+    with read_write(config), open_dict(config):
+        del config["hydra"]
+    check_parts(config)
+    return config
+
+
+def check_given_once(overrides: Sequence[str], given: Set[str], own: Set[str]) -> None:
+    """Check that overrides say nothing that arguments say, and nothing without a meaning.
+
+    Args:
+        overrides: As given; they can be parsed.
+        given: Names of the arguments that were given beside them.
+        own: The roles, ``student`` and ``teacher``, that networks of the user's own have.
+
+    Raises:
+        UserError: They do.
+    """
+    arguments = OBJECTS | {ARGUMENTS[name]: name for name in given}
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key, line = override.key_or_group, override.input_line
+        if override.is_sweep_override():
+            raise UserError(f"{line}: a call is one run, so loop over the values and call ktlight.transfer for each")
+        if key in arguments:
+            raise UserError(f"overrides has {line}: give it as the argument {arguments[key]} alone")
+        if key == "task":
+            raise UserError(f"overrides has {line}: ktlight.transfer transfers; other tasks are for the command line")
+        role = key.partition(".")[0]
+        if role in MODEL_GROUPS and role in own:
+            raise UserError(f"{line} is for models given by name; a network of your own is taken as it is")
+
+
+def name_networks(config: DictConfig, student: str, teachers: Sequence[str]) -> None:
+    """Write into the config how the networks of a call are called, in place of the models that it names by default."""
+    names = {"student": student, "teacher": teacher_names("", OmegaConf.create(list(teachers)))}
+    for role, name in names.items():
+        if config[role].name != name:
+            config[role].name = config[role].architecture = name
+    check_config(config)
