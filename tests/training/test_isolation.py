@@ -9,15 +9,23 @@ import numpy as np
 import pytest
 import torch
 from hydra import initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.version import VersionBase
 from omegaconf import OmegaConf
 
 from ktlight.config.location import config_directory
-from ktlight.config.model_source import ModelSearchPath, register_models
 from ktlight.training.isolation import isolated
 from tests.process import Process, process
+
+
+class Plugin(SearchPathPlugin):
+    """Stands for the one that makes our models choices of the groups ``student`` and ``teacher`` of any application."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Do nothing."""
 
 
 def disturb() -> None:
@@ -34,11 +42,11 @@ def disturb() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger().setLevel(logging.DEBUG)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    register_models()
+    Plugins.instance().register(Plugin)
     OmegaConf.register_new_resolver("product", lambda *_: "ours", replace=True)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         pass
-    initialize_config_dir(str(config_directory()), version_base="1.2")
+    initialize_config_dir(str(config_directory()), "disturbed", version_base="1.2")
 
 
 @pytest.fixture
@@ -90,13 +98,3 @@ def test_a_hydra_that_is_at_work_stays_at_work() -> None:
         assert {kind: list(classes) for kind, classes in after.items()} == known
     assert OmegaConf.create({"value": "${product:2,3}"}).value == "the user's"
     OmegaConf.clear_resolver("product")
-
-
-def test_what_is_registered_within_is_forgotten() -> None:
-    """A user's own Hydra applications do not get our models as choices of a group ``student``."""
-    registered = [list(classes) for classes in Plugins.instance().plugin_type_to_subclass_list.values()]
-    if any(ModelSearchPath in classes for classes in registered):
-        pytest.skip("another test of this process has registered it")
-    with isolated():
-        register_models()
-    assert not any(ModelSearchPath in classes for classes in Plugins.instance().plugin_type_to_subclass_list.values())
