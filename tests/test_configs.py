@@ -114,7 +114,7 @@ def test_trainer(choice: str, composed: Callable[..., DictConfig]) -> None:
         return
     if choice == "ddp" and not torch.cuda.is_available():
         config.accelerator, config.devices = "cpu", 2
-    trainer = build_trainer(config, max_epochs=12)
+    trainer = build_trainer(config, max_epochs=12, validate_every=3)
     assert (trainer.max_epochs, trainer.check_val_every_n_epoch) == (12, 3)
 
 
