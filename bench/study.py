@@ -8,17 +8,15 @@ are no independent samples.
 """
 
 import argparse
-import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
-from scipy.stats import t as student_t
-
 from ktlight.errors import UserError
+from ktlight.functional.statistics import mean_interval
 from ktlight.report.runs import read_runs
 
 EQUAL = 3.0  # points of accuracy within which a teacher is about as good as the student
@@ -64,7 +62,7 @@ def table(runs: Sequence[Mapping[str, Any]], by: Sequence[str]) -> str:
 def cells(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the figures of one row: counts, mean delta, interval, success rate, gain, loss, mean delta by group."""
     deltas = by_pair(runs, "transfer_delta")
-    low, high = interval(list(deltas.values()))
+    low, high = mean_interval(list(deltas.values()))
     success = fmean(run["transfer_delta"] > 0 for run in runs)
     groups = []
     for name in GROUPS:
@@ -86,14 +84,6 @@ def by_pair(runs: Iterable[Mapping[str, Any]], field: str) -> dict[tuple[str, st
     for run in runs:
         values[run["teacher"], run["student"]].append(run[field])
     return {pair: fmean(each) for pair, each in values.items()}
-
-
-def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Return the interval of the mean of independent values (Student's t); infinite for a single one."""
-    if len(values) < 2:
-        return -math.inf, math.inf
-    margin = student_t.ppf((1 + confidence) / 2, len(values) - 1) * stdev(values) / math.sqrt(len(values))
-    return fmean(values) - margin, fmean(values) + margin
 
 
 def group_of(run: Mapping[str, Any]) -> str:

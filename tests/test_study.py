@@ -9,7 +9,7 @@ import pytest
 from made import transfer_results, write_run
 from scipy import stats
 
-from bench.study import group_of, interval, main, read_transfers, table
+from bench.study import group_of, main, read_transfers, table
 from ktlight.errors import UserError
 
 
@@ -52,10 +52,6 @@ def test_rows_by_other_fields(tmp_path: Path) -> None:
     write(tmp_path, "two")
     text = table(read_transfers([tmp_path]), ["method", "guard"])
     assert "| kl | guarded |" in text and "| kl | off |" in text
-
-
-def test_one_pair_has_no_interval() -> None:
-    assert interval([1.0]) == (-np.inf, np.inf)
 
 
 @pytest.mark.parametrize(("teacher", "expected"), [(33.0, "about equal"), (33.1, "stronger"), (26.9, "weaker")])

@@ -1,14 +1,11 @@
 """The final table of a sweep, with all its transfers."""
 
-import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-
-SHOWN = ("task", "method", "teacher", "teachers", "student", "data", "seed", "resume", "experiment")
-"""Options that have their own column or change no result."""
 
 _sweeps: list[Path] = []
 
@@ -25,27 +22,25 @@ def show_comparison() -> None:
     """Print the transfers of the sweep that has just ended, if there was one, and write them as ``comparison.csv``."""
     while _sweeps:
         folder = _sweeps.pop()
-        finished = sorted(folder.glob("*/results.json"), key=lambda file: _job_number(file.parent))
-        runs = [
-            json.loads(file.read_text()) | {"options": _options(file.parent), "folder": str(file.parent)}
-            for file in finished
-        ]
-        transfers = [run for run in runs if run["task"] == "transfer"]
-        if transfers:
-            from ktlight.report.comparison import print_comparison, write_comparison
+        from ktlight.report.comparison import print_comparison, write_comparison
+        from ktlight.report.runs import read_runs
 
+        finished, unreadable = read_runs([folder])
+        for each in unreadable:
+            print(each, file=sys.stderr)
+        transfers = [
+            run.results | {"options": _options(run.folder), "folder": str(run.folder)}
+            for run in finished
+            if run.results["task"] == "transfer"
+        ]
+        if transfers:
             print_comparison(transfers, folder)
             write_comparison(transfers, folder / "comparison.csv")
 
 
-def _options(job: Path) -> str:
-    overrides = _hydra_record(job, "overrides.yaml")
-    return " ".join(option for option in map(str, overrides) if option.partition("=")[0] not in SHOWN)
-
-
-def _job_number(job: Path) -> int:
-    return int(_hydra_record(job, "hydra.yaml").hydra.job.num)
-
-
-def _hydra_record(job: Path, name: str) -> Any:
-    return OmegaConf.load(job / ".hydra" / name)
+def _options(job: Path) -> dict[str, str]:
+    """Return the options that a job was started with, by name; none where Hydra's record is gone."""
+    record = job / ".hydra" / "overrides.yaml"
+    typed = map(str, OmegaConf.load(record)) if record.exists() else ()
+    parts = (option.lstrip("+").partition("=") for option in typed)
+    return {name: value for name, _, value in parts}

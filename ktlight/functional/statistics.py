@@ -1,7 +1,8 @@
 """Significance of a difference on the same test samples, and the distribution of flips over classes."""
 
-from math import sqrt
-from statistics import NormalDist
+from collections.abc import Sequence
+from math import inf, sqrt
+from statistics import NormalDist, fmean, stdev
 
 import torch
 from torch import Tensor
@@ -33,6 +34,16 @@ def paired_interval(gained: int, lost: int, total: int, confidence: float = 0.95
     delta = gain - loss
     margin = quantile * sqrt((gain + loss - delta**2) / (total + 2))
     return max(-100.0, 100 * (delta - margin)), min(100.0, 100 * (delta + margin))
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Return the interval of the mean of independent values (Student's t); infinite for a single one."""
+    if len(values) < 2:
+        return -inf, inf
+    from scipy.stats import t as student_t  # half a second to import
+
+    margin = float(student_t.ppf((1 + confidence) / 2, len(values) - 1)) * stdev(values) / sqrt(len(values))
+    return fmean(values) - margin, fmean(values) + margin
 
 
 def mcnemar_p_value(gained: int, lost: int) -> float:

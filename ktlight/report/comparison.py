@@ -4,61 +4,144 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from ktlight.functional.statistics import mean_interval
 from ktlight.report.files import write_atomically
-from ktlight.report.table import console_for_tables, noise, percent, short
+from ktlight.report.layout import Column, aligned, console_for_tables, fitted, needed, said
+from ktlight.report.settings import Setup, constant, settings, setups, short_names
+from ktlight.report.table import WITHIN_NOISE, percent, short
 
-WHAT = ("method", "teacher", "student", "data", "seed", "options")
-ACCURACIES = ("before", "teacher", "ensemble", "ensemble_mean", "after")
+ACCURACIES = {"before": "before", "teacher": "teacher", "ensemble": "ensemble", "ensemble_mean": "by mean"}
+"""Accuracies known before training, and their headings."""
+SPARE = {"taught by t.": 9, "loss": 8, "gain": 7, "range": 6, "by mean": 5, "ensemble": 4, "teacher": 3, "before": 2,
+         "after": 1}  # fmt: skip
+"""Columns dropped when space is short, the highest number first; comparison.csv has them all."""
+WIDEST = 40
+"""Longer option values, such as paths, wrap to the next line."""
 
 
 def print_comparison(runs: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Print transfers side by side, one row per run; values shared by all of them go in the title.
+    """Print transfers side by side, the best first, one row per setup, averaged over seeds.
+
+    Options that vary have a column; values shared by all rows are printed above the table.
 
     Args:
-        runs: The results of each run, with its further ``options``.
+        runs: The results of each run, with its further ``options`` by name, and its ``folder``.
         folder: Where the runs are.
     """
-    varying = [name for name in WHAT if len({run[name] for run in runs}) > 1]
-    same = " ".join(f"{name}={runs[0][name]}" for name in WHAT if name not in varying and runs[0][name] != "")
+    console = console_for_tables()
+    rows = sorted(setups(runs), key=lambda setup: -_mean(setup, "transfer_delta"))
+    figures = figure_columns(rows)
+    same = {column.name: column.cells[0] for column in figures if column.name in ACCURACIES.values() and _equal(column)}
+    said(console, _heading(runs, same))
+    different = [column for column in figures if column.name not in same]
+    console.print(fitted(_table_columns(rows, different, console.width), console.width))
+    _print_conclusion(console, runs, rows)
+    console.print(f"folder   {escape(short(folder))} (comparison.csv has every figure of every run)")
+
+
+def figure_columns(rows: Sequence[Setup]) -> list[Column]:
+    """Return the formatted figures of each setup, averaged over its seeds."""
+    seeds = any(len(row.runs) > 1 for row in rows)
+    deltas = [[run["transfer_delta"] for run in row.runs] for row in rows]
+    columns = {
+        **({"seeds": [str(len(row.runs)) for row in rows]} if seeds else {}),
+        **{name: [percent(_mean(row, f"acc_{field}")) for row in rows] for field, name in ACCURACIES.items()},
+        "after": [percent(_mean(row, "acc_after")) for row in rows],
+        "delta": [f"{fmean(each):+.2f}" for each in deltas],
+        "95% interval": aligned([interval(row) for row in rows]),
+        **({"range": aligned([(min(each), max(each)) for each in deltas])} if seeds else {}),
+        "gain": [percent(_mean(row, "knowledge_gain")) for row in rows],
+        "loss": [percent(_mean(row, "knowledge_loss")) for row in rows],
+        "taught by t.": [percent(_mean(row, "teacher_share")) for row in rows],
+    }
+    remarks = [remark(row) for row in rows]
+    last = [Column("", remarks, right=False)] if any(remarks) else []
+    return [*(Column(name, cells, SPARE.get(name, 0)) for name, cells in columns.items()), *last]
+
+
+def interval(setup: Setup) -> tuple[float, float]:
+    """Return the 95% interval of the delta: over the samples for one run, over the seeds for several."""
+    if len(setup.runs) == 1:
+        low, high = setup.runs[0]["transfer_delta_ci95"]
+        return low, high
+    return mean_interval([run["transfer_delta"] for run in setup.runs])
+
+
+def remark(setup: Setup) -> str:
+    """Return a remark if nothing was trained, or if the delta may be due to the choice of seeds or samples."""
+    if not _trained(setup):
+        return "no training"
+    samples = [fmean(run["transfer_delta_ci95"][end] for run in setup.runs) for end in (0, 1)]
+    return WITHIN_NOISE if any(low <= 0 <= high for low, high in (samples, interval(setup))) else ""
+
+
+def option_columns(rows: Sequence[Setup]) -> list[Column]:
+    """Return one column per varying option."""
+    short = short_names(list(rows[0].values))
+    columns = []
+    for name, heading in short.items():
+        cells = [row.values[name] for row in rows]
+        numbers = all(_is_number(cell) for cell in cells)
+        columns.append(Column(heading, cells, right=numbers, fold=None if numbers else WIDEST))
+    return columns
+
+
+def _table_columns(rows: Sequence[Setup], figures: Sequence[Column], width: int) -> list[Column]:
+    """Return all columns; options that do not fit next to the delta are merged into one column."""
+    options = option_columns(rows)
+    if needed([*options, *(column for column in figures if not column.spare)]) > width:
+        options = [Column("options", [_told(row) for row in rows], right=False, fold=WIDEST)]
+    return [*options, *figures]
+
+
+def _heading(runs: Sequence[Mapping[str, Any]], same: Mapping[str, str]) -> str:
     sizes = sorted({run["num_eval"] for run in runs})
     samples = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    table = Table(title=f"{len(runs)} transfers, {escape(same)}, in % of {samples} held-out samples")
-    for name in varying:
-        table.add_column(name)
-    for name in (
-        *(f"acc {name.replace('_', ' ')}" for name in ACCURACIES),
-        "delta",
-        "95% interval",
-        "gain",
-        "loss",
-        "taught by t.",
-    ):
-        table.add_column(name, justify="right")
-    table.add_column("")
-    for run in runs:
-        low, high = run["transfer_delta_ci95"]
-        table.add_row(
-            *(escape(str(run[name])) for name in varying),
-            *(percent(run[f"acc_{name}"]) for name in ACCURACIES),
-            f"{run['transfer_delta']:+.2f}", f"{low:+.2f} to {high:+.2f}",
-            percent(run["knowledge_gain"]), percent(run["knowledge_loss"]), percent(run["teacher_share"]),
-            noise(run).strip(" ()"),
-        )  # fmt: skip
-    console = console_for_tables()
-    console.print(table)
-    if trained := [run for run in runs if run["epochs"]]:  # ensembles do not count as transfers
-        success = sum(run["transfer_delta"] > 0 for run in trained)
-        console.print(f"success rate {100 * success / len(trained):.0f}% ({success} of {len(trained)} deltas above 0)")
-    console.print(f"folder       {short(folder)} (comparison.csv has every figure)")
+    shared = [f"{name}={value}" for name, value in constant([settings(run) for run in runs]).items()]
+    count = f"{len(runs)} transfers" if len(runs) > 1 else "1 transfer"
+    accuracies = ", ".join(f"{name} {value}" for name, value in same.items())
+    return f"{' '.join([f'{count},', *shared])}; in % of {samples} held-out samples" + (
+        f"; {accuracies}" if accuracies else ""
+    )
+
+
+def _print_conclusion(console: Console, runs: Sequence[Mapping[str, Any]], rows: Sequence[Setup]) -> None:
+    """Print the success rate, and the best setup with its caveats; ensembles do not count as transfers."""
+    trained = [run for run in runs if run["epochs"]]
+    if not trained:
+        return
+    success = sum(run["transfer_delta"] > 0 for run in trained)
+    console.print(f"success  {100 * success / len(trained):.0f}% ({success} of {len(trained)} deltas above 0)")
+    candidates = [row for row in rows if _trained(row)]
+    if len(candidates) == 1:
+        return
+    best, (low, high) = candidates[0], interval(candidates[0])
+    parts = [f"{low:+.2f} to {high:+.2f}", *filter(None, [remark(best)])]
+    over = f", mean over {len(best.runs)} seeds" if len(best.runs) > 1 else ""
+    console.print(escape(f"best     {_told(best)}: {_mean(best, 'transfer_delta'):+.2f} ({', '.join(parts)}){over}"))
+    for run in best.runs:
+        console.print(escape(f"         {short(Path(run['folder']))}"))
+    if _mean(best, "transfer_delta") > 0:
+        said(console, _caution(len(candidates), best.runs[0]["evaluated_on"]), "note     ")
+
+
+def _caution(count: int, measured_on: str) -> str:
+    if measured_on == "holdout":
+        return f"the best of {count} was chosen on held-out training images: measure it with data.evaluate_on=val"
+    return (
+        f"the best of {count} was chosen on the samples it is measured on, which flatters it; to choose on held-out "
+        "training images: data.holdout=0.2 data.evaluate_on=holdout"
+    )
 
 
 def write_comparison(runs: Sequence[Mapping[str, Any]], file: Path) -> None:
-    """Write the figures of all runs, one row per run; an interval becomes two columns."""
+    """Write the figures of all runs, one row per run; an interval becomes two columns, each option one column."""
     rows = [dict(_flat(run)) for run in runs]
     columns = list(dict.fromkeys(name for row in rows for name in row))
 
@@ -75,6 +158,8 @@ def _flat(run: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in run.items():
         if name.endswith("ci95"):
             yield from zip((f"{name}_low", f"{name}_high"), value, strict=True)
+        elif name == "options":
+            yield from ((f"option {option}", typed) for option, typed in value.items())
         else:
             yield name, _cell(value)
 
@@ -84,3 +169,29 @@ def _cell(value: Any) -> Any:
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return " ".join(value)
     return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _told(setup: Setup) -> str:
+    names = short_names(list(setup.values))
+    return " ".join(f"{names[name]}={value}" for name, value in setup.values.items())
+
+
+def _mean(setup: Setup, field: str) -> Any:
+    values = [run[field] for run in setup.runs]
+    return None if None in values else fmean(values)
+
+
+def _trained(setup: Setup) -> bool:
+    return any(run["epochs"] for run in setup.runs)
+
+
+def _equal(column: Column) -> bool:
+    return len(set(column.cells)) == 1
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text in ("null", "-")
+    return True

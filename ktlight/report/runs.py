@@ -1,4 +1,4 @@
-"""The one reader of finished runs, for sweeps and for tables over many of them."""
+"""Reading finished runs, for sweeps and for tables over many runs."""
 
 import json
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ from ktlight.report.schema import problem
 
 
 class Finished(NamedTuple):
-    """A finished run: its folder, and its results as `ktlight.report.schema` describes them."""
+    """A finished run: its folder, and its results as in `ktlight.report.schema`."""
 
     folder: Path
     results: dict[str, Any]
 
 
 class Unreadable(NamedTuple):
-    """A folder with a ``results.json`` that cannot be used, and why."""
+    """A folder with an unusable ``results.json``, and the reason."""
 
     folder: Path
     reason: str
@@ -26,9 +26,9 @@ class Unreadable(NamedTuple):
 
 
 def read_runs(folders: Iterable[Path]) -> tuple[list[Finished], list[Unreadable]]:
-    """Return the finished runs anywhere below the folders, in order of their paths, and those that cannot be read.
+    """Return the finished runs anywhere below the folders, sorted by path, and those that cannot be read.
 
-    What was set aside (``previous-N``) is left out, unless it is asked for by name.
+    Earlier runs (``previous-N``) are skipped, unless given by name.
     """
     files: dict[Path, None] = {}
     for folder in folders:

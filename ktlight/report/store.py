@@ -6,9 +6,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.markup import escape
 
-from ktlight.report.table import console_for_tables
+from ktlight.report.layout import Column, console_for_tables, fitted
 
 
 def print_entries(entries: Sequence[Mapping[str, Any]], root: Path) -> None:
@@ -18,26 +18,29 @@ def print_entries(entries: Sequence[Mapping[str, Any]], root: Path) -> None:
         entries: Result of `ktlight.store.upkeep.describe`.
         root: Folder of the store.
     """
-    table = Table(title=f"stored outputs in {root}")
-    for name in ("model", "weights", "data", "form", "precision"):
-        table.add_column(name)
-    for name in ("views", "rows", "columns", "MB", "last used"):
-        table.add_column(name, justify="right")
     same = ("model", "weights", "data", "form", "precision", "rows", "columns")
-    total = 0
-    for facts, group in groupby(sorted(entries, key=lambda entry: _pick(entry, same)), lambda e: _pick(e, same)):
-        views = list(group)
-        size = sum(int(entry["bytes"]) for entry in views)
-        total += size
-        model, weights, data, form, precision, rows, columns = facts
-        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(entry["used"] for entry in views)))
-        numbers = str(len(views)) if views[0]["view"] >= 0 else "test"
-        table.add_row(
-            model, weights[:8], data[:8], form, precision, numbers, str(rows), str(columns), f"{size / 1e6:.2f}", used
-        )
+    ordered = sorted(entries, key=lambda entry: _pick(entry, same))
+    groups = [list(group) for _, group in groupby(ordered, lambda entry: _pick(entry, same))]
+    first = [group[0] for group in groups]
+    sizes = [sum(int(entry["bytes"]) for entry in group) for group in groups]
+    used = [time.localtime(max(entry["used"] for entry in group)) for group in groups]
+    columns = [
+        Column("model", [entry["model"] for entry in first], right=False, fold=30),
+        Column("weights", [entry["weights"][:8] for entry in first], right=False),
+        Column("data", [entry["data"][:8] for entry in first], right=False),
+        Column("form", [entry["form"] for entry in first], spare=2, right=False),
+        Column("precision", [entry["precision"] for entry in first], spare=3, right=False),
+        Column("views", [str(len(group)) if group[0]["view"] >= 0 else "test" for group in groups]),
+        Column("rows", [str(entry["rows"]) for entry in first]),
+        Column("columns", [str(entry["columns"]) for entry in first], spare=4),
+        Column("MB", [f"{size / 1e6:.2f}" for size in sizes]),
+        Column("last used", [time.strftime("%Y-%m-%d %H:%M", each) for each in used], spare=1),
+    ]
     console = console_for_tables()
-    console.print(table)
-    console.print(f"{len(entries)} entries, {total / 1e9:.3f} GB")
+    console.print(escape(f"stored outputs in {root}"))
+    if entries:
+        console.print(fitted(columns, console.width))
+    console.print(f"{len(entries)} entries, {sum(sizes) / 1e9:.3f} GB")
 
 
 def _pick(entry: Mapping[str, Any], names: Sequence[str]) -> tuple[Any, ...]:

@@ -4,27 +4,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+
+from ktlight.report.advice import better_teacher
+from ktlight.report.layout import Column, console_for_tables, fitted
 
 WITHIN_NOISE = "within noise"
 
 
-def print_transfer(results: Mapping[str, Any], folder: Path, next_command: str) -> None:
+def print_transfer(results: Mapping[str, Any], folder: Path, next_step: str) -> None:
     """Print the result of a transfer, its folder, and what to try next."""
-    table = Table(title=f"{results['method']}: {results['teacher']} -> {results['student']} on {results['data']}")
-    table.add_column("measure")
-    table.add_column("%", justify="right")
-    table.add_column("")
-    for row in _transfer_rows(results):
-        table.add_row(*row)
+    measures, values, remarks = zip(*_transfer_rows(results), strict=True)
+    columns = [
+        Column("measure", measures, right=False, fold=26),
+        Column("%", values),
+        Column("", remarks, right=False, fold=44),
+    ]
     console = console_for_tables()
-    console.print(table)
-    console.print(f"folder       {short(folder)}")
+    console.print(escape(f"{results['method']}: {results['teacher']} -> {results['student']} on {results['data']}"))
+    console.print(fitted(columns, console.width))
+    console.print(escape(f"folder       {short(folder)}"))
     if results["epochs"]:
-        console.print(f"the student  timm.create_model('local-dir:{short(folder)}/student', pretrained=True)")
-    console.print(f"next         {escape(next_command)}")
+        console.print(escape(f"the student  timm.create_model('local-dir:{short(folder)}/student', pretrained=True)"))
+    console.print(escape(f"next         {next_step}"))
 
 
 def print_transfer_line(results: Mapping[str, Any], folder: Path) -> None:
@@ -45,7 +47,7 @@ def _transfer_rows(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ("accuracy of the teacher", percent(results["acc_teacher"]), "the best of them" if several else ""),
         ("accuracy of the ensemble", percent(results["acc_ensemble"]), "the most confident model, per sample"),
         ("  by mean probability", percent(results["acc_ensemble_mean"]), "no training either"),
-        ("accuracy after", percent(results["acc_after"]), ""),
+        ("accuracy after", percent(results["acc_after"]), better_teacher(results)),
         (
             "transfer delta",
             f"{results['transfer_delta']:+.2f}",
@@ -77,21 +79,36 @@ def _delta_row(label: str, figures: Mapping[str, Any], prefix: str = "", remark:
 
 def print_pretrain(results: Mapping[str, Any], folder: Path) -> None:
     """Print the accuracy of a model that was trained."""
-    console = console_for_tables()
-    console.print(
-        f"{results['student']} trained on {results['data']} for {results['epochs']} epochs: accuracy "
-        f"{results['acc']:.2f}% of {results['num_eval']} held-out samples"
+    _print_accuracy(
+        f"{results['student']} trained on {results['data']} for {results['epochs']} epochs", results, folder
     )
-    console.print(f"folder  {short(folder)}")
 
 
 def print_evaluate(results: Mapping[str, Any], folder: Path) -> None:
-    """Print the accuracy of a model."""
+    """Print the accuracy of a model and how its images were prepared."""
+    _print_accuracy(f"{results['student']} on {results['data']}", results, folder)
+
+
+def _print_accuracy(what: str, results: Mapping[str, Any], folder: Path) -> None:
     console = console_for_tables()
-    console.print(
-        f"{results['student']} on {results['data']}: accuracy {results['acc']:.2f}% of {results['num_eval']} samples"
-    )
-    console.print(f"folder  {short(folder)}")
+    console.print(escape(f"{what}: accuracy {results['acc']:.2f}% of {results['num_eval']} samples"))
+    console.print(escape(f"images  {preprocessing(results['models']['student'])}"))
+    console.print(escape(f"folder  {short(folder)}"))
+
+
+def preprocessing(facts: Mapping[str, Any]) -> str:
+    """Return how a model's images are prepared, from its facts in the results.
+
+    >>> preprocessing({"input_size": [3, 64, 64], "crop_pct": 0.875, "crop_mode": "center", "interpolation": "bicubic",
+    ...                "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]})
+    '64 x 64, crop 0.875 center, bicubic, mean 0.5 0.5 0.5, std 0.25 0.25 0.25'
+    """
+    if facts["input_size"] is None:
+        return "as the data give them"
+    height, width = facts["input_size"][1:]
+    mean, std = (" ".join(f"{value:.4g}" for value in facts[name]) for name in ("mean", "std"))
+    crop = f"crop {facts['crop_pct']:g} {facts['crop_mode']}"
+    return f"{height} x {width}, {crop}, {facts['interpolation']}, mean {mean}, std {std}"
 
 
 def noise(results: Mapping[str, Any]) -> str:
@@ -108,11 +125,3 @@ def percent(value: float | None) -> str:
 def short(path: Path) -> str:
     """Return the path relative to the working folder if that is shorter."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def console_for_tables() -> Console:
-    """Return a console wide enough for a comparison, also in a log file."""
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console = Console(highlight=False, soft_wrap=True, width=180)
-    return console

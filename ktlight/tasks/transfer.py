@@ -1,6 +1,5 @@
 """The main task: train the student with the teachers, and measure what it learned."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +17,9 @@ from ktlight.data.dataset import ImageDataset
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.models.provenance import model_facts
+from ktlight.report.advice import next_step
 from ktlight.report.results import more_confident, stage_figures, transfer_figures
-from ktlight.report.table import print_transfer, print_transfer_line
+from ktlight.report.table import print_transfer, print_transfer_line, short
 from ktlight.stages.checks import ENSEMBLES, check_holdout, check_method
 from ktlight.stages.guard import guard_student
 from ktlight.stages.notices import warn_of_guessers
@@ -46,9 +46,7 @@ def show(results: dict[str, Any], folder: Path) -> None:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         print_transfer_line(results, folder)
         return
-    given = [option for option in HydraConfig.get().overrides.task if not option.startswith(("method=", "resume="))]
-    others = ",".join(name for name in ("kl", "xe_kl", "kl_dp", "kl_dp_unsup") if name != results["method"])
-    print_transfer(results, folder, " ".join([f"python run.py -m method={others}", *map(shlex.quote, given)]))
+    print_transfer(results, folder, next_step(results, list(HydraConfig.get().overrides.task), short(folder)))
 
 
 def transfer(

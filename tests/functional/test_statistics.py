@@ -7,9 +7,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import entropy
 
-from ktlight.functional.statistics import class_counts, class_entropy, mcnemar_p_value, paired_interval, top_classes
+from ktlight.functional.statistics import (
+    class_counts,
+    class_entropy,
+    mcnemar_p_value,
+    mean_interval,
+    paired_interval,
+    top_classes,
+)
 
 counts = st.lists(st.integers(0, 40), min_size=1, max_size=30)
 
@@ -89,3 +97,10 @@ def test_top_classes_are_nested(values):
     for smaller, larger in pairwise(masks):
         assert not (smaller & ~larger).any()
     assert torch.equal(masks[-1], torch.tensor(values) > 0)
+
+
+def test_interval_of_a_mean() -> None:
+    values = [1.5, -4.0, 0.4]
+    expected = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    assert mean_interval(values) == pytest.approx(expected)
+    assert mean_interval([1.0]) == (-np.inf, np.inf)

@@ -1,0 +1,78 @@
+"""Tables that fit the width of the terminal or log file."""
+
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+class Column(NamedTuple):
+    """One column of a table.
+
+    Attributes:
+        name: Its heading.
+        cells: Its text, one per row.
+        spare: Columns with the highest value are dropped first when space is short; 0 means never.
+        right: Whether to align it to the right, as numbers are.
+        fold: Width beyond which a cell wraps to the next line; None means never, as for numbers.
+    """
+
+    name: str
+    cells: Sequence[str]
+    spare: int = 0
+    right: bool = True
+    fold: int | None = None
+
+
+def console_for_tables() -> Console:
+    """Return a console as wide as the terminal; without one, ``COLUMNS`` wide, 80 by default.
+
+    Lines of text are not wrapped, so that paths and commands can be copied.
+    """
+    return Console(highlight=False, soft_wrap=True)
+
+
+def fitted(columns: Sequence[Column], width: int) -> Table:
+    """Return a table at most ``width`` characters wide, dropping the least important columns if necessary."""
+    kept = list(columns)
+    while needed(kept) > width and (spare := max(column.spare for column in kept)):
+        kept = [column for column in kept if column.spare < spare]
+    return _table(kept)
+
+
+def said(console: Console, text: str, label: str = "") -> None:
+    """Print text after a label, wrapped at words and indented to the label's width."""
+    width = len(label)
+    lines = wrap(text, max(20, console.width - width), break_long_words=False, break_on_hyphens=False)
+    console.print(escape(label + f"\n{' ' * width}".join(lines)))
+
+
+def needed(columns: Sequence[Column]) -> int:
+    """Return the preferred width of a table."""
+    return Console(width=10_000).measure(_table(columns)).maximum
+
+
+def aligned(intervals: Sequence[tuple[float, float]]) -> list[str]:
+    """Return intervals as text of equal width.
+
+    >>> aligned([(-0.5, 1.25), (-12.0, 10.0)])
+    [' -0.50 to  +1.25', '-12.00 to +10.00']
+    """
+    low, high = (max((len(f"{interval[end]:+.2f}") for interval in intervals), default=0) for end in (0, 1))
+    return [f"{interval[0]:+{low}.2f} to {interval[1]:+{high}.2f}" for interval in intervals]
+
+
+def _table(columns: Sequence[Column]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for column in columns:
+        table.add_column(
+            escape(column.name), justify="right" if column.right else "left", overflow="fold",
+            no_wrap=column.fold is None, max_width=column.fold,
+        )  # fmt: skip
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(escape, cells))
+    return table
