@@ -8,8 +8,8 @@ from typing import Any
 def next_step(results: Mapping[str, Any], typed: Sequence[str], folder: str) -> str:
     """Return what to do after a run, which is never the same run again.
 
-    After a change within noise: more steps. After a loss: a method or a guard that prevents it. After a gain: how to use
-    the student.
+    After a change within noise: more steps. After a loss: a method or a guard that prevents it. After a gain: how to
+    use the student.
 
     Args:
         results: The run's results.
