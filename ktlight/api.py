@@ -12,7 +12,7 @@ from torch import nn
 
 from ktlight.config.arguments import config_of_call, name_networks
 from ktlight.config.model_source import MODEL_GROUPS
-from ktlight.config.models import listed_teacher, model_config, teacher_roles
+from ktlight.config.models import listed_model, model_config, teacher_roles
 from ktlight.data.arrays import MapDataset, from_torch
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
@@ -174,7 +174,7 @@ def _interruptible(folder: RunFolder) -> Iterator[None]:
 
 
 def _named(role: str, model: str, config: DictConfig, dataset: ImageDataset, run: Run) -> Classifier:
-    spec = model_config(config[role]) if role in MODEL_GROUPS else listed_teacher(config, model)
+    spec = model_config(config[role]) if role in MODEL_GROUPS else listed_model(config, "teachers", model)
     try:
         return trained_classifier(config, role, spec, dataset, run)
     except MissingWeights as error:

@@ -36,39 +36,50 @@ def teacher_configs(config: DictConfig) -> dict[str, ModelConfig]:
 
 
 def listed_teachers(config: DictConfig) -> list[ModelConfig]:
-    """Return the models of the list ``teachers``.
+    """Return the models of the list ``teachers``; see :func:`listed_models`."""
+    return listed_models(config, "teachers", "teacher= for a single one")
+
+
+def listed_models(config: DictConfig, option: str, instead: str = "") -> list[ModelConfig]:
+    """Return the models of a list.
 
     An entry is a name, or a mapping with a name and further options of a model; options left out are taken from
     ``teacher``, except for the checkpoint.
 
+    Args:
+        config: The composed config.
+        option: Name of the list in it.
+        instead: What else the user can give, to be named in messages.
+
     Raises:
-        UserError: If it is not a list, an entry cannot be read, or a teacher is given twice.
+        UserError: If it is not a list, an entry cannot be read, or a model is given twice.
     """
-    if not isinstance(config.teachers, ListConfig):
+    entries = config[option]
+    if not isinstance(entries, ListConfig):
         raise UserError(
-            f"teachers={'null' if config.teachers is None else config.teachers} is no list of models: "
-            "write 'teachers=[resnet50,vit_s]', or teacher= for a single one"
+            f"{option}={'null' if entries is None else entries} is no list of models: "
+            f"write '{option}=[resnet50,vit_s]'{', or ' * bool(instead)}{instead}"
         )
-    models = [listed_teacher(config, entry) for entry in OmegaConf.to_container(config.teachers, resolve=True)]  # type: ignore[union-attr]
+    models = [listed_model(config, option, entry) for entry in OmegaConf.to_container(entries, resolve=True)]  # type: ignore[union-attr]
     known = [replace(model, name="") for model in models]  # an alias is the same model
     for number, model in enumerate(models):
         if known[number] in known[:number]:
-            raise UserError(f"the teacher {model.name} is given twice in teachers=[...]: give each once")
+            raise UserError(f"the model {model.name} is given twice in {option}=[...]: give each once")
     return models
 
 
-def listed_teacher(config: DictConfig, entry: Any) -> ModelConfig:
-    """Return the model of one entry of the list ``teachers``; see :func:`listed_teachers`."""
+def listed_model(config: DictConfig, option: str, entry: Any) -> ModelConfig:
+    """Return the model of one entry of a list; see :func:`listed_models`."""
     options = {"name": entry} if isinstance(entry, str) else entry
     if not isinstance(options, dict) or not isinstance(options.get("name"), str):
-        raise UserError(f"teachers: {entry!r} is neither a model name nor a mapping such as {{name: resnet50}}")
+        raise UserError(f"{option}: {entry!r} is neither a model name nor a mapping such as {{name: resnet50}}")
     if unknown := set(map(str, options)) - {"name", *OPTIONS}:
-        raise UserError(f"teachers: a model has no option '{min(unknown)}': name, {', '.join(OPTIONS)}")
-    shared = {option: config.teacher[option] for option in OPTIONS if option != "checkpoint"}
+        raise UserError(f"{option}: a model has no option '{min(unknown)}': name, {', '.join(OPTIONS)}")
+    shared = {name: config.teacher[name] for name in OPTIONS if name != "checkpoint"}
     try:
         return model_config(OmegaConf.merge(model_node(options["name"]), shared, options))  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
-        raise UserError(f"teachers: {options['name']}: {str(error).partition(chr(10))[0]}") from error
+        raise UserError(f"{option}: {options['name']}: {str(error).partition(chr(10))[0]}") from error
 
 
 def teacher_roles(count: int) -> list[str]:

@@ -8,8 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ktlight.answers.stored import OutputStore
-from ktlight.config.model_source import model_node
-from ktlight.config.models import model_config
+from ktlight.config.models import listed_models
 from ktlight.errors import UserError
 from ktlight.models.zoo import cache_directory
 from ktlight.report.store import print_entries
@@ -59,11 +58,12 @@ def fill(config: DictConfig, run: Run) -> None:
         raise UserError("task=store needs models whose outputs to store: models=[resnet50,vit_s]")
     if config.store.mode not in ("auto", "fill"):
         raise UserError(f"task=store cannot fill the store with store={config.store.mode}: use store=fill")
+    models = listed_models(config, "models")
     dataset = load_dataset(config)
-    classifiers = []
-    for name in config.models:
-        model = model_config(model_node(name))
-        classifiers.append(trained_classifier(config, name, model, dataset, run).frozen_copy())
+    classifiers = [
+        trained_classifier(config, f"model{number}", model, dataset, run).frozen_copy()
+        for number, model in enumerate(models, 1)
+    ]
     outputs = OutputStore(config, mode="fill")
     data = data_module(config, dataset)
     for classifier in classifiers:

@@ -170,6 +170,34 @@ def test_fresh_views_are_filled_on_demand(command: Command, store: Path) -> None
     assert len(list(store.iterdir())) == filled
 
 
+def test_models_are_given_as_teachers_are(command: Command, store: Path, zoo: dict[str, Path]) -> None:
+    mine = f"{{name: test_vit, checkpoint: {zoo['test_vit']}}}"
+    ended = command("task=store", f"models=[{mine}, test_convnext]", "data.views=2", EPOCHS)
+    assert ended.code == 0, ended.err
+    assert len(list(store.iterdir())) == 6
+    read = command(f"student.checkpoint={zoo['test_vit']}", "data.views=2", EPOCHS, "store=readonly")
+    assert read.code == 0, read.err
+
+
+@pytest.mark.parametrize(
+    ("models", "parts"),
+    [
+        ("[{name: test_vit, checkpont: x}]", ["no option 'checkpont'", "img_size"]),
+        ("[{checkpoint: x}]", ["models: ", "neither a model name nor a mapping"]),
+        ("[test_vti]", ["no model called 'test_vti'", "Did you mean test_vit"]),
+        ("[test_vit,test_vit]", ["test_vit is given twice in models=[...]"]),
+        ("[{name: test_vit, img_size: big}]", ["models: test_vit", "Integer"]),
+        ("[{name: test_vit, checkpoint: nowhere}]", ["nowhere"]),
+        ("test_vit", ["models=test_vit is no list of models", "models=[resnet50,vit_s]"]),
+        ("null", ["task=store needs models"]),
+    ],
+)
+def test_models_that_cannot_be_stored(models: str, parts: list[str], command: Command, store: Path) -> None:
+    refused = command("task=store", f"models={models}", EPOCHS)
+    assert refused.code == 1 and refused.err.count("error: ") == 1 and "Traceback" not in refused.err, refused.err
+    assert all(part in refused.err for part in parts), refused.err
+
+
 def test_wrong_action_and_mode(command: Command) -> None:
     for options, says in (
         (["task=store", "store.action=verfy"], "verify"),
