@@ -124,10 +124,11 @@ def _transfer(
             student.network.load_state_dict(safetensors.torch.load_file(weights))
         logger.info("%s holds the finished run: it is not run again", short(run.folder.path))
     else:
-        length = f", for {config.trainer.max_epochs} epochs" if config.trainer.max_epochs else ""
+        epochs = config.trainer.max_epochs
+        length = f", {epochs} epoch{'s' * (epochs != 1)}" if epochs else ""
         logger.info(
-            "%s: %s learns from %s%s; %d training and %d held-out samples; folder %s",
-            config.method.name, student.name, ", ".join(teacher.name for teacher in teachers), length,
+            "%s: %s -> %s%s; %d training and %d held-out samples; folder %s",
+            config.method.name, "+".join(teacher.name for teacher in teachers), student.name, length,
             len(dataset.train or ()), len(dataset.val), short(run.folder.path),
         )  # fmt: skip
     return Transfer(student, finished or run_transfer(config, dataset, student, teachers, run), run.folder)

@@ -109,6 +109,20 @@ def test_a_timm_model_by_name_is_trained_first(
     assert outcome.results["teacher_share"] == 100
     assert list((tmp_path / "cache").glob("zoo/*/test_vit-*"))
     assert (tmp_path / "run" / "student" / "config.json").exists()
+    assert f"local-dir:{tmp_path / 'run'}/student" in str(outcome)
+    again = ktlight.transfer(
+        "test_vit",
+        teacher,
+        train,
+        val,
+        method="kl",
+        epochs=1,
+        folder=tmp_path / "run",
+        resume=True,
+        overrides=overrides,
+    )
+    for name, value in outcome.student.network.state_dict().items():
+        assert torch.equal(value, again.student.network.state_dict()[name])
 
 
 def test_a_timm_model_by_name_wants_pixels(floats: tuple[Any, Any], tmp_path: Path) -> None:
@@ -329,7 +343,7 @@ def test_a_script_reads_what_is_being_done(tmp_path: Path) -> None:
     """Where no logging is set up, Python shows warnings only."""
     ended = subprocess.run([sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, check=True)
     said = ended.stderr.splitlines()
-    assert "kl_dp: Sequential learns from Sequential, for 3 epochs; 60 training and 60 held-out samples" in ended.stderr
+    assert "kl_dp: Sequential -> Sequential, 3 epochs; 60 training and 60 held-out samples" in ended.stderr
     assert len([line for line in said if line.strip()]) <= 3, said
     assert "transfer delta" in ended.stdout
 
