@@ -488,7 +488,7 @@ def test_interrupted_by_the_user(
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning ignores it from now on
     shown = stopped.out + stopped.err
     assert stopped.code != 0 and "Traceback" not in shown, shown
-    assert "interrupted: whole epochs are kept. Continue with: python run.py" in stopped.err
+    assert "interrupted: 1 whole epoch kept. Continue with: python run.py" in stopped.err
     assert "trainer.max_epochs=2" in stopped.err and stopped.err.rstrip().endswith("resume=true")
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
     assert command(*run, "resume=true").code == 0

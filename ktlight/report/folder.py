@@ -76,7 +76,9 @@ class RunFolder:
     def kept(self) -> str:
         """Return the same in words."""
         parts = self.epochs_kept().items()
-        return ", ".join(f"{epochs} whole epochs{f' of {part}' * (part != '.')}" for part, epochs in parts)
+        return ", ".join(
+            f"{epochs} whole epoch{'s' * (epochs != 1)}{f' of {part}' * (part != '.')}" for part, epochs in parts
+        )
 
     def stage(self, number: int, teacher: str) -> "RunFolder":
         """Return the folder of a stage of a schedule, with its own curves and checkpoint."""
