@@ -1,17 +1,17 @@
 """Outputs of frozen models: from the store where they are or can be stored, else computed live."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
-import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ktlight.answers.device import Device
+from ktlight.answers.repeatable import Outputs, Unrepeatable, check_repeatable, probe
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.ordered import OrderedView
 from ktlight.errors import UserError
@@ -19,7 +19,7 @@ from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
 from ktlight.models.zoo import cache_directory
 from ktlight.store.entry import Damaged, Shape
-from ktlight.store.form import Features, Form, Full, make_form
+from ktlight.store.form import Features, Full, make_form
 from ktlight.store.key import Key
 from ktlight.store.source import StoredSource
 from ktlight.store.store import LogitStore, NoRoom
@@ -30,44 +30,6 @@ from ktlight.types import Batch, LogitSource
 logger = logging.getLogger(__name__)
 
 SOFTWARE = " ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm", "simplejpeg"))
-PROBE = 4  # rows computed twice
-SAME = 8  # rounding errors, relative to the largest logit, within which two outputs count as equal
-
-
-class Unrepeatable(UserError):  # noqa: N818
-    """Outputs that are not a function of the sample, so that storing them would change the run."""
-
-
-@dataclass(frozen=True)
-class Device:
-    """Where and how frozen models run: the same as the student in the trainer.
-
-    Attributes:
-        root: The device.
-        context: The trainer's precision context.
-        name: Identifies both in keys.
-    """
-
-    root: torch.device
-    context: Callable[[], AbstractContextManager[None]]
-    name: str
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """A model's requested outputs, and the form to store them in.
-
-    Attributes:
-        classifier: The model.
-        views: The views to compute; they differ only in their number.
-        form: What to store, and how.
-        asked_again: Whether this run or a similar one will need the same again, so that storing pays off.
-    """
-
-    classifier: Classifier
-    views: Sequence[OrderedView]
-    form: Form
-    asked_again: bool = True
 
 
 class OutputStore:
@@ -86,9 +48,7 @@ class OutputStore:
         self.trainer_config: DictConfig = config.trainer
         trainer = build_trainer(config.trainer)
         self.processes = trainer.world_size
-        device = trainer.strategy.root_device
-        kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-        self.device = Device(device, trainer.precision_plugin.forward_context, f"{kind} {trainer.precision}")
+        self.device = Device.of(trainer)
         self.said: set[str] = set()
 
     def sources(
@@ -202,7 +162,7 @@ class OutputStore:
                 "logits of models for training views and test images; features, other plain images and the student "
                 "between the stages of a schedule are stored by runs themselves)"
             )
-        first = self._probe(wanted)
+        first = probe(wanted, self._answer)
         dtype = str(first.dtype).removeprefix("torch.")
         shapes = {key: Shape(len(view.rows), first.shape[1], dtype) for key, view in missing.items()}
         self.store.make_room(sum(self.store.remaining(key, shape) for key, shape in shapes.items()))
@@ -243,23 +203,6 @@ class OutputStore:
                 yield wanted.form.pack(answer, batch["label"].to(answer.device))
                 bar.update(len(batch["label"]))
 
-    def _probe(self, wanted: Outputs) -> Tensor:
-        """Return the outputs of a few rows, if they are the same when computed again in another batch.
-
-        Raises:
-            Unrepeatable: If they are not.
-        """
-        view = replace(wanted.views[0], batch_size=2 * PROBE, workers=0)
-        companies = (view.rows[: 2 * PROBE], np.concatenate([view.rows[:PROBE], view.rows[2 * PROBE : 3 * PROBE]]))
-        batches = [next(iter(replace(view, rows=rows).batches())) for rows in companies]
-        first, second = (self._answer(wanted, batch)[:PROBE] for batch in batches)
-        if not (first - second).abs().max() <= SAME * torch.finfo(first.dtype).eps * first.abs().max():
-            raise Unrepeatable(
-                f"the outputs of {wanted.classifier.name} are not stored, since it answers the same images differently "
-                "each time (dropout that stays on in evaluation mode?)"
-            )
-        return wanted.form.pack(first, batches[0]["label"][:PROBE].to(first.device))
-
     def _answer(self, wanted: Outputs, batch: Batch) -> Tensor:
         source = LiveSource("", wanted.classifier)
         source.to(self.device.root)
@@ -271,12 +214,3 @@ class OutputStore:
         if message not in self.said:
             self.said.add(message)
             logger.info("%s", message)
-
-
-def check_repeatable(wanted: Outputs) -> None:
-    """Raise `Unrepeatable` if it is clear in advance that a sample's output would vary."""
-    who = f"the outputs of {wanted.classifier.name} are not stored, since"
-    if any(module.training for module in wanted.classifier.modules()):
-        raise Unrepeatable(f"{who} it is in training mode")
-    if not wanted.views[0].repeatable:
-        raise Unrepeatable(f"{who} the data's own transforms may be random")

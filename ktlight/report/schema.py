@@ -7,7 +7,7 @@ SCHEMA = 1
 
 
 class ModelFacts(TypedDict):
-    """One model of a run; see `ktlight.models.provenance.model_facts`.
+    """One model of a run; see `ktlight.models.facts.model_facts`.
 
     Attributes:
         name: The user's name for it.

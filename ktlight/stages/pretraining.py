@@ -20,7 +20,7 @@ from ktlight.errors import UserError
 from ktlight.methods.supervised import Supervised
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
-from ktlight.models.provenance import model_facts
+from ktlight.models.facts import model_facts
 from ktlight.models.recipe import SCRATCH, Recipe, initial_weights, make_recipe
 from ktlight.models.spec import ModelConfig
 from ktlight.models.starting import head_parameters, starting_classifier

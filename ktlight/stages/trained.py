@@ -10,8 +10,9 @@ from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.models.build import build_classifier, entry_provenance, provenance_of
 from ktlight.models.classifier import Classifier
+from ktlight.models.facts import line
 from ktlight.models.network import recorded_config
-from ktlight.models.provenance import Provenance, line
+from ktlight.models.provenance import Provenance
 from ktlight.models.recipe import Recipe
 from ktlight.models.spec import ModelConfig
 from ktlight.models.zoo import ZOO_PREFIX, Entry, Zoo

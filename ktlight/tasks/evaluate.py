@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from ktlight.answers.ask import answers
 from ktlight.answers.stored import OutputStore
 from ktlight.config.models import model_config
-from ktlight.models.provenance import model_facts
+from ktlight.models.facts import model_facts
 from ktlight.report.results import accuracy
 from ktlight.report.table import print_evaluate
 from ktlight.stages.trained import trained_classifier

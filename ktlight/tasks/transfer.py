@@ -16,7 +16,7 @@ from ktlight.config.models import model_config, teacher_configs, teacher_roles
 from ktlight.data.dataset import ImageDataset
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
-from ktlight.models.provenance import model_facts
+from ktlight.models.facts import model_facts
 from ktlight.report.advice import next_step
 from ktlight.report.results import more_confident, stage_figures, transfer_figures
 from ktlight.report.table import print_transfer, print_transfer_line, short

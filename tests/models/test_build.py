@@ -13,7 +13,8 @@ from ktlight.models import build as build_module
 from ktlight.models.build import build_classifier, load_network, provenance_of
 from ktlight.models.class_names import reorder_classes
 from ktlight.models.export import export_classifier
-from ktlight.models.provenance import Provenance, line
+from ktlight.models.facts import line
+from ktlight.models.provenance import Provenance
 from ktlight.models.spec import ModelConfig
 from tests.models.conftest import images
 
