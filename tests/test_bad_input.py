@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
-from conftest import Command, Outcome, figures
+from conftest import REPOSITORY, Command, Outcome, figures
 from lightning import Trainer
 from PIL import Image
 from safetensors.torch import save_file
@@ -98,6 +99,20 @@ def test_unknown_experiment(command: Command) -> None:
 def test_impossible_values(command: Command, tmp_path: Path, typed: str, must_be: str) -> None:
     assert_refused(command(typed), f"error: {typed} must be {must_be}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("zoo")
+@pytest.mark.parametrize(
+    ("typed", "parts"),
+    [
+        ("logger.name=mlflow", ["unknown logger 'mlflow'", "none, tensorboard, wandb"]),
+        ("logger.name=wnadb", ["unknown logger 'wnadb'", "Did you mean wandb?"]),
+        ("task.name=pretrian", ["unknown task 'pretrian'", "Did you mean pretrain?"]),
+    ],
+)
+def test_names_that_are_no_choices(command: Command, tmp_path: Path, typed: str, parts: list[str]) -> None:
+    assert_refused(command(*TINY, typed, "hydra.run.dir=run"), *parts)
+    assert not list(tmp_path.rglob("results.json"))
 
 
 def test_impossible_tau(command: Command) -> None:
@@ -474,11 +489,12 @@ def test_full_disk(
     assert figures(folder) == undisturbed
 
 
+@pytest.mark.parametrize("epoch", [0, 1])
 def test_interrupted_by_the_user(
-    command: Command, undisturbed: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    epoch: int, command: Command, undisturbed: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(self: object, fitting: Trainer, _: object) -> None:
-        if fitting.current_epoch == 1:
+        if fitting.current_epoch == epoch:
             os.kill(os.getpid(), signal.SIGINT)
 
     run = [*TINY, "trainer.max_epochs=2", EVERY_EPOCH, "hydra.run.dir=run"]
@@ -486,10 +502,31 @@ def test_interrupted_by_the_user(
         patch.setattr(trainer.EpochSeed, "on_train_epoch_start", interrupt)
         stopped = command(*run)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning ignores it from now on
-    shown = stopped.out + stopped.err
-    assert stopped.code != 0 and "Traceback" not in shown, shown
-    assert "interrupted: 1 whole epoch kept. Continue with: python run.py" in stopped.err
-    assert "trainer.max_epochs=2" in stopped.err and stopped.err.rstrip().endswith("resume=true")
-    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+    assert stopped.code == 130 and "Traceback" not in stopped.out + stopped.err, stopped.out + stopped.err
+    (said,) = (line for line in stopped.err.splitlines() if line.startswith("interrupted"))
+    assert "trainer.max_epochs=2" in said
+    if epoch:
+        assert said.startswith("interrupted: 1 whole epoch kept. Continue with: python run.py")
+        assert said.endswith("resume=true")
+        assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+    else:
+        assert "before the first checkpoint: there is nothing to continue. Start again with: python run.py" in said
+        assert "resume" not in said and not list((tmp_path / "run").rglob("last.ckpt"))
     assert command(*run, "resume=true").code == 0
     assert figures(tmp_path / "run") == undisturbed
+
+
+def test_a_second_process_in_one_folder(command: Command, tmp_path: Path) -> None:
+    hold = "import sys, time\nfrom pathlib import Path\nfrom ktlight.report.owned import locked\n"
+    hold += "with locked(Path('run')):\n    print('held', flush=True)\n    time.sleep(60)"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout and other.stdout.readline() == "held\n"
+        for more in ([], ["resume=true"]):
+            refused = command(*TINY, "hydra.run.dir=run", *more)
+            assert_refused(refused, "another process is running in", "wait for it or stop it")
+        assert {path.name for path in (tmp_path / "run").iterdir()} == {".lock"}
+        other.kill()
+    assert command(*TINY, "hydra.run.dir=run").code == 0  # the lock has gone with its process

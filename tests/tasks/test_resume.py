@@ -188,3 +188,26 @@ def test_resume_without_anything_to_resume_starts(zoo: dict[str, Path], command:
     begun = command(*QUICK, "hydra.run.dir=run", "resume=true", "trainer.max_epochs=1")
     assert begun.code == 0 and "Nothing to resume" in begun.out
     assert (tmp_path / "run" / "results.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        (["trainer.max_epochs=1"], "transfer delta"),
+        (["task=pretrain", "student=test_vit"], "accuracy"),
+        (["task=evaluate", "student=test_vit"], "accuracy"),
+        (["task=store", "store.action=list"], "entries"),
+        (["task=store", "models=[test_vit]", "data.views=2", "trainer.max_epochs=1"], "entries"),
+        (["task=zoo"], "zoo:NAME"),
+    ],
+)
+def test_every_task_can_be_resumed_again_and_again(
+    task: list[str], says: str, zoo: dict[str, Path], command: Command, tmp_path: Path
+) -> None:
+    seen = []
+    for more in ([], ["resume=true"], ["resume=true"]):
+        ended = command(*task, *more, "hydra.run.dir=run")
+        assert ended.code == 0 and says in ended.out, ended.err
+        seen.append(figures(tmp_path / "run"))
+        assert not list((tmp_path / "run").glob("previous-*"))
+    assert seen == [seen[0]] * 3
