@@ -7,9 +7,14 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from ktlight.config.location import config_directory
+from ktlight.config.model_source import register_models
+from ktlight.config.resolvers import register_resolvers
 from ktlight.data.arrays import TensorTable
 from ktlight.data.augment import Augment
 from ktlight.data.datamodule import ImageDataModule
@@ -30,6 +35,14 @@ class Scale(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return image.float() / 128 - 1
+
+
+def config(*overrides: str) -> DictConfig:
+    """Return the composed config of a run on the processor, without a command line around it."""
+    register_models()
+    register_resolvers()
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return compose("config", ["data=python", "trainer=cpu", "trainer.progress=false", *overrides])
 
 
 def classifier(seed: int = 0, *middle: nn.Module) -> Classifier:

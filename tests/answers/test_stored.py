@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, dropout
 
 from ktlight.answers.stored import OutputStore
-from ktlight.api import _config
 from ktlight.data.arrays import from_torch
 from ktlight.data.augment import Augment
 from ktlight.data.datamodule import ImageDataModule
@@ -34,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def config(*overrides: str) -> DictConfig:
-    return _config(["data=python", "trainer=cpu", "trainer.progress=false", *overrides])
+    return tiny.config(*overrides)
 
 
 def data(dataset: ImageDataset | None = None, views: int | None = 2) -> ImageDataModule:

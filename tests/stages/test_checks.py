@@ -4,7 +4,6 @@ import pytest
 import tiny
 from torch import nn
 
-from ktlight.api import _config
 from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
 from ktlight.stages.checks import check_method
@@ -17,7 +16,7 @@ def of_classes(count: int) -> Classifier:
 
 def check(*overrides: str, classes: int = 30) -> None:
     models = {"student": of_classes(classes), "teacher": of_classes(classes)}
-    check_method(_config(["data=python", "trainer=cpu", *overrides]), models)
+    check_method(tiny.config(*overrides), models)
 
 
 @pytest.mark.parametrize(

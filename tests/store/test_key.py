@@ -13,7 +13,6 @@ from torch import nn
 
 from ktlight.answers import stored
 from ktlight.answers.stored import OutputStore
-from ktlight.api import _config
 from ktlight.data.augment import Augment
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.models.classifier import Classifier
@@ -39,7 +38,7 @@ class Case:
     view: int = 0
 
     def digest(self) -> str:
-        outputs = OutputStore(_config(["data=python", "trainer=cpu", *self.overrides]))
+        outputs = OutputStore(tiny.config(*self.overrides))
         data = ImageDataModule(self.dataset, **self.options)
         wanted = outputs.training_outputs(self.model.frozen_copy(), data, epochs=3)
         return outputs.keys(wanted)[self.view].digest
@@ -128,5 +127,5 @@ def test_gpus_of_different_models_share_nothing(monkeypatch: pytest.MonkeyPatch)
     names = set()
     for name in ("NVIDIA H100", "NVIDIA A100"):
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device, name=name: name)
-        names.add(OutputStore(_config(["data=python", "trainer=cpu"])).device.name)
+        names.add(OutputStore(tiny.config()).device.name)
     assert names == {"NVIDIA H100 32-true", "NVIDIA A100 32-true"}
