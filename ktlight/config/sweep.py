@@ -22,8 +22,9 @@ def show_comparison() -> None:
     """Print the transfers of the sweep that has just ended, if there was one, and write them as ``comparison.csv``."""
     while _sweeps:
         folder = _sweeps.pop()
-        from ktlight.report.comparison import print_comparison, write_comparison
+        from ktlight.report.comparison import print_comparison
         from ktlight.report.runs import read_runs
+        from ktlight.report.spreadsheet import write_comparison
 
         finished, unreadable = read_runs([folder])
         for each in unreadable:

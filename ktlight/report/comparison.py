@@ -1,8 +1,6 @@
-"""The comparison of many transfers: a table for reading and a CSV file for processing."""
+"""The comparison of many transfers as a table for reading."""
 
-import csv
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,16 +9,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from ktlight.functional.statistics import mean_interval
-from ktlight.report.files import write_atomically
 from ktlight.report.layout import Column, aligned, console_for_tables, fitted, needed, said
 from ktlight.report.settings import Setup, constant, settings, setups, short_names
 from ktlight.report.table import WITHIN_NOISE, percent, short
 
 ACCURACIES = {"before": "before", "teacher": "teacher", "ensemble": "ensemble", "ensemble_mean": "by mean"}
 """Accuracies known before training, and their headings."""
-SPARE = {"taught by t.": 9, "loss": 8, "gain": 7, "range": 6, "by mean": 5, "ensemble": 4, "teacher": 3, "before": 2,
+SPARE = {"taught by t.": 9, "loss": 8, "gain": 7, "by mean": 5, "ensemble": 4, "teacher": 3, "before": 2,
          "after": 1}  # fmt: skip
 """Columns dropped when space is short, the highest number first; comparison.csv has them all."""
+LOWEST_TO_HIGHEST = "lowest to highest"
 WIDEST = 40
 """Longer option values, such as paths, wrap to the next line."""
 
@@ -54,23 +52,34 @@ def figure_columns(rows: Sequence[Setup]) -> list[Column]:
         **{name: [percent(_mean(row, f"acc_{field}")) for row in rows] for field, name in ACCURACIES.items()},
         "after": [percent(_mean(row, "acc_after")) for row in rows],
         "delta": [f"{fmean(each):+.2f}" for each in deltas],
+        **({LOWEST_TO_HIGHEST: aligned([spread(row) for row in rows])} if seeds else {}),
         "95% interval": aligned([interval(row) for row in rows]),
-        **({"range": aligned([(min(each), max(each)) for each in deltas])} if seeds else {}),
         "gain": [percent(_mean(row, "knowledge_gain")) for row in rows],
         "loss": [percent(_mean(row, "knowledge_loss")) for row in rows],
         "taught by t.": [percent(_mean(row, "teacher_share")) for row in rows],
     }
     remarks = [remark(row) for row in rows]
     last = [Column("", remarks, right=False)] if any(remarks) else []
-    return [*(Column(name, cells, SPARE.get(name, 0)) for name, cells in columns.items()), *last]
+    spare = {**SPARE, "95% interval": 6} if seeds else SPARE
+    return [*(Column(name, cells, spare.get(name, 0)) for name, cells in columns.items()), *last]
 
 
-def interval(setup: Setup) -> tuple[float, float]:
-    """Return the 95% interval of the delta: over the samples for one run, over the seeds for several."""
+def interval(setup: Setup) -> tuple[float, float] | None:
+    """Return the 95% interval of the delta: over the samples for one run, over the seeds for several.
+
+    Two seeds have none: it would be 13 times as wide as their standard error.
+    """
     if len(setup.runs) == 1:
         low, high = setup.runs[0]["transfer_delta_ci95"]
         return low, high
-    return mean_interval([run["transfer_delta"] for run in setup.runs])
+    deltas = [run["transfer_delta"] for run in setup.runs]
+    return mean_interval(deltas) if len(deltas) > 2 else None
+
+
+def spread(setup: Setup) -> tuple[float, float]:
+    """Return the lowest and the highest delta of a setup."""
+    deltas = [run["transfer_delta"] for run in setup.runs]
+    return min(deltas), max(deltas)
 
 
 def remark(setup: Setup) -> str:
@@ -78,7 +87,8 @@ def remark(setup: Setup) -> str:
     if not _trained(setup):
         return "no training"
     samples = [fmean(run["transfer_delta_ci95"][end] for run in setup.runs) for end in (0, 1)]
-    return WITHIN_NOISE if any(low <= 0 <= high for low, high in (samples, interval(setup))) else ""
+    ranges = (samples, spread(setup), interval(setup) or samples)
+    return WITHIN_NOISE if any(low <= 0 <= high for low, high in ranges) else ""
 
 
 def option_columns(rows: Sequence[Setup]) -> list[Column]:
@@ -121,10 +131,11 @@ def _print_conclusion(console: Console, runs: Sequence[Mapping[str, Any]], rows:
     candidates = [row for row in rows if _trained(row)]
     if len(candidates) == 1:
         return
-    best, (low, high) = candidates[0], interval(candidates[0])
-    parts = [f"{low:+.2f} to {high:+.2f}", *filter(None, [remark(best)])]
-    over = f", mean over {len(best.runs)} seeds" if len(best.runs) > 1 else ""
-    console.print(escape(f"best     {_told(best)}: {_mean(best, 'transfer_delta'):+.2f} ({', '.join(parts)}){over}"))
+    best, several = candidates[0], len(candidates[0].runs) > 1
+    low, high = spread(best) if several else best.runs[0]["transfer_delta_ci95"]
+    over = f" over {len(best.runs)} seeds" if several else ""
+    parts = [f"{low:+.2f} to {high:+.2f}{over}", *filter(None, [remark(best)])]
+    console.print(escape(f"best     {_told(best)}: {_mean(best, 'transfer_delta'):+.2f} ({', '.join(parts)})"))
     for run in best.runs:
         console.print(escape(f"         {short(Path(run['folder']))}"))
     if _mean(best, "transfer_delta") > 0:
@@ -138,37 +149,6 @@ def _caution(count: int, measured_on: str) -> str:
         f"the best of {count} was chosen on the samples it is measured on, which flatters it; to choose on held-out "
         "training images: data.holdout=0.2 data.evaluate_on=holdout"
     )
-
-
-def write_comparison(runs: Sequence[Mapping[str, Any]], file: Path) -> None:
-    """Write the figures of all runs, one row per run; an interval becomes two columns, each option one column."""
-    rows = [dict(_flat(run)) for run in runs]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-
-    def write(path: Path) -> None:
-        with path.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, columns)
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_atomically(file, write)
-
-
-def _flat(run: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in run.items():
-        if name.endswith("ci95"):
-            yield from zip((f"{name}_low", f"{name}_high"), value, strict=True)
-        elif name == "options":
-            yield from ((f"option {option}", typed) for option, typed in value.items())
-        else:
-            yield name, _cell(value)
-
-
-def _cell(value: Any) -> Any:
-    """Return what stands in a csv cell: words side by side, what has parts of its own as JSON."""
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return " ".join(value)
-    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def _told(setup: Setup) -> str:

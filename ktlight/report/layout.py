@@ -56,14 +56,15 @@ def needed(columns: Sequence[Column]) -> int:
     return Console(width=10_000).measure(_table(columns)).maximum
 
 
-def aligned(intervals: Sequence[tuple[float, float]]) -> list[str]:
-    """Return intervals as text of equal width.
+def aligned(intervals: Sequence[tuple[float, float] | None]) -> list[str]:
+    """Return intervals as text of equal width, or a dash for None.
 
-    >>> aligned([(-0.5, 1.25), (-12.0, 10.0)])
-    [' -0.50 to  +1.25', '-12.00 to +10.00']
+    >>> aligned([(-0.5, 1.25), (-12.0, 10.0), None])
+    [' -0.50 to  +1.25', '-12.00 to +10.00', '-']
     """
-    low, high = (max((len(f"{interval[end]:+.2f}") for interval in intervals), default=0) for end in (0, 1))
-    return [f"{interval[0]:+{low}.2f} to {interval[1]:+{high}.2f}" for interval in intervals]
+    known = [interval for interval in intervals if interval]
+    low, high = (max((len(f"{interval[end]:+.2f}") for interval in known), default=0) for end in (0, 1))
+    return [f"{each[0]:+{low}.2f} to {each[1]:+{high}.2f}" if each else "-" for each in intervals]
 
 
 def _table(columns: Sequence[Column]) -> Table:

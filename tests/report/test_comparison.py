@@ -8,7 +8,8 @@ import pytest
 from made import transfer_results
 from scipy import stats
 
-from ktlight.report.comparison import print_comparison, write_comparison
+from ktlight.report.comparison import print_comparison
+from ktlight.report.spreadsheet import write_comparison
 
 Show = Callable[..., list[str]]
 
@@ -105,10 +106,17 @@ def test_seeds_are_averaged(width: int, show: Show) -> None:
     assert f"{low:+.2f} to {high:+.2f}" in best
     assert "within noise" in other and "within noise" not in best  # no run alone is, their spread is
     assert "+1.00 to +6.00" in " ".join(other).replace("  ", " ")
-    assert any(line.startswith("best") and "mean over 3 seeds" in line for line in lines)
+    assert any(line.startswith("best") and "+4.25 (+4.00 to +4.50 over 3 seeds)" in line for line in lines)
     assert [line.strip() for line in lines if line.strip().startswith("sweep/")] == [
         f"sweep/kl_dp-{seed}" for seed in range(3)
     ]
+
+
+@pytest.mark.parametrize(("deltas", "noisy"), [((1.0, 4.0), False), ((-1.0, 4.0), True)])
+def test_two_seeds_must_agree(deltas: tuple[float, float], noisy: bool, show: Show) -> None:
+    lines = show([run(delta, 0.5, seed=seed) for seed, delta in enumerate(deltas)])
+    assert ("within noise" in "\n".join(lines)) == noisy
+    assert any(f"{deltas[0]:+.2f} to +4.00" in line for line in lines)
 
 
 @pytest.mark.parametrize("width", [80, 180])
