@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Command, run_here
+from conftest import Command, figures, run_here
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -41,9 +42,9 @@ def store(cache: Path) -> Path:
     return folder
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    names = ("curves.csv", "results.json", "predictions.parquet", "student/model.safetensors", "config.yaml")
-    return {name: (folder / name).read_bytes() for name in names}
+def content(folder: Path) -> dict[str, Any]:
+    names = ("curves.csv", "predictions.parquet", "student/model.safetensors", "config.yaml")
+    return {**{name: (folder / name).read_bytes() for name in names}, "results.json": figures(folder)}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -78,6 +79,7 @@ def run_forked(*arguments: str, **environment: str) -> Any:
 
     def run() -> None:
         os.environ.update(environment)
+        rank_zero_only.rank = int(environment.get("RANK", 0))  # type: ignore[attr-defined]  # read once, at import
         sys.exit(run_here(*arguments))
 
     process = multiprocessing.get_context("fork").Process(target=run, daemon=True)
