@@ -101,6 +101,8 @@ def test_command_runs(
         return
     if any(word.partition("=")[2] in SMALL for word in words):
         assert command("--cfg", "job", *words[2:]).code == 0
+    for name in re.findall(r"checkpoint=zoo:(\w+)", snippet.code):  # an earlier command trained it, maybe elsewhere
+        assert command(*_cut(["task=pretrain", "student=test_vit", f"pretrain.name={name}"])).code == 0
     outcome = command(*arguments)
     assert outcome.code == 0, outcome.out + outcome.err
 
