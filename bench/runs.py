@@ -20,6 +20,7 @@ from ktlight.models.preprocess import Preprocess
 from ktlight.report.folder import RunFolder
 from ktlight.tasks.transfer import transfer
 from ktlight.training.assemble import data_module
+from ktlight.training.record import Run
 
 OURS = "task=transfer method=kl, from the store"
 TIMM, TIMM_LOOP = "timm's loop and loader", "timm's loop on our batches"
@@ -66,7 +67,7 @@ class Runs:
 
         def run() -> None:
             student, teacher = copy.deepcopy(self.student), copy.deepcopy(self.teacher)
-            transfer(config, self.dataset, student, [teacher], RunFolder(self.folder / "ours"))
+            transfer(config, self.dataset, student, [teacher], Run(config, RunFolder(self.folder / "ours")))
 
         return timed(run)
 

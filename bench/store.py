@@ -21,6 +21,7 @@ from ktlight.store.key import Key
 from ktlight.store.source import StoredSource
 from ktlight.store.store import LogitStore
 from ktlight.tasks.transfer import transfer
+from ktlight.training.record import Run
 from ktlight.types import Batch
 
 STUDENTS = (Model("test_vit"), Model("test_convnext"), Model("test_efficientnet"))
@@ -79,7 +80,9 @@ def sweep(
         config = configured(pair, *options)
         learner, source = copy.deepcopy(made[student]), copy.deepcopy(made[teacher])
         started = time.perf_counter()
-        transfer(config, dataset, learner, [source], RunFolder(folder / cache / f"{student}-{teacher}-{method}"))
+        transfer(
+            config, dataset, learner, [source], Run(config, RunFolder(folder / cache / f"{student}-{teacher}-{method}"))
+        )
         return time.perf_counter() - started
 
     run(students[0], teachers[0], METHODS[0], "off")  # one-time costs of the process

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from omegaconf import DictConfig, OmegaConf
 
 VOLATILE = ("hydra", "resume", "logger")
@@ -52,4 +52,6 @@ def sweep_id(shared: str, overrides: Sequence[str], sweeper: Mapping[str, Any]) 
 
 
 def _values(override: Override) -> object:
-    return sorted(override.sweep_string_iterator()) if override.is_choice_sweep() else override.input_line
+    # a glob is known by its pattern: what fits it, only Hydra's loader could tell
+    listed = override.is_choice_sweep() and override.value_type != ValueType.GLOB_CHOICE_SWEEP
+    return sorted(override.sweep_string_iterator()) if listed else override.input_line

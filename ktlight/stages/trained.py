@@ -44,9 +44,15 @@ def trained_classifier(
         UserError: They cannot be read, or belong to another model or other classes.
     """
     model, provenance = find_weights(config, role, model, dataset, run)
-    classifier = build_classifier(
-        model, provenance, class_names=dataset.class_names, wnids=dataset.wnids, data_identity=dataset.identity
-    )
+    try:
+        classifier = build_classifier(
+            model, provenance, class_names=dataset.class_names, wnids=dataset.wnids, data_identity=dataset.identity
+        )
+    except UserError as error:
+        if provenance.source != "zoo":
+            raise
+        remove = f"task=zoo zoo.action=remove zoo.name={provenance.location}"
+        raise UserError(f"{error} It is a model of the zoo: to have it trained anew, python run.py {remove}") from error
     own = f"; to use your own weights: {role}.checkpoint=" if provenance.holdout else ""
     logger.info("%s%s", line(role, classifier), own)
     return classifier

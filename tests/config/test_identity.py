@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from ktlight.config.identity import sweep_id
 from ktlight.config.location import config_directory
@@ -53,15 +54,17 @@ def test_the_order_of_options_means_nothing() -> None:
 
 def test_many_teachers_are_a_number() -> None:
     names = [f"vit_{number}_patch16_224.augreg_in21k_ft_in1k" for number in range(14)]
-    assert teacher_names("vit_b", names) == "14-teachers"
-    assert teacher_names("vit_b", [names[0], {"name": "resnet50"}]) == f"{names[0]}+resnet50"
-    assert teacher_names("vit_b", []) == "vit_b"
+    assert teacher_names("vit_b", OmegaConf.create(names)) == "14-teachers"
+    assert teacher_names("vit_b", OmegaConf.create([names[0], {"name": "resnet50"}])) == f"{names[0]}+resnet50"
+    assert teacher_names("vit_b", OmegaConf.create([])) == "vit_b"
     many = [f"{{name: resnet18, kwargs: {{number: {number}}}}}" for number in range(30)]
     assert "30-teachers-to-test_vit" in folder(f"teachers=[{','.join(many)}]")
 
 
 def test_a_sweep_is_known_by_what_it_varies() -> None:
     base = sweep_id("a", ["method=kl,kl_dp", "seed=0,1"], {})
+    globs = [sweep_id("a", [f"teacher=glob({pattern})"], {}) for pattern in ("test_conv*", "test_*")]
+    assert globs[0] != globs[1]
     assert sweep_id("a", ["seed=1,0", "method=kl_dp,kl"], {}) == base
     assert sweep_id("a", ["seed=0,1", "resume=true", "logger=wandb"], {"params": {"method": "kl,kl_dp"}}) == base
     for other in (["method=kl,kl_dp"], ["method=kl,kl_dp", "seed=0,2"], ["method=kl,kl_dp", "seed=range(0,2)"]):

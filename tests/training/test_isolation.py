@@ -33,7 +33,7 @@ def disturb() -> None:
     random.random()
     np.random.seed(7)
     torch.manual_seed(7)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(not torch.are_deterministic_algorithms_enabled(), warn_only=True)
     torch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark
     os.environ |= {"PL_GLOBAL_SEED": "7", "PL_SEED_WORKERS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
     os.environ.pop("PL_MINE", None)
