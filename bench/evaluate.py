@@ -129,7 +129,7 @@ def main(given: list[str] | None = None) -> None:
     real = SAMPLES.is_file() and not options.quick
     if real:
         table = read_parquet(str(SAMPLES), None, None)
-        encoded = [table._encoded(row)[0] for row in range(len(table))]
+        encoded = [table.images.read(row) for row in range(len(table))]
         images = [decode(each) for each in encoded]
     else:
         images = list(torch.randint(0, 256, (2 * BATCH, 3, 256, 256), dtype=torch.uint8))
