@@ -1,0 +1,1 @@
+"""What each model of a zoo knows that the others do not."""
