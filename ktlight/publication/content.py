@@ -48,7 +48,7 @@ class PairMap:
 
     Attributes:
         models: Facts of each model: ``name``, ``acc``, ``family``, ``num_params``.
-        measures: Figures to colour by, ``[teacher, student]`` in percent each (NaN: none), by heading; first shown first.
+        measures: What to colour by, ``[teacher, student]`` in percent (NaN: none), by heading; the first is shown.
         classes: Names of the classes.
         top_classes: Per pair ``(teacher, student)``, the classes of most positive flips and their counts, most first.
         examples: Per pair, positive flips with the index of an image, the label, both answers and confidences.

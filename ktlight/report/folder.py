@@ -105,19 +105,25 @@ class RunFolder:
     def drop_duplicate(self) -> bool:
         """Delete what was set aside if this run has come to the same, file by file and figure by figure.
 
+        The records of models that the earlier run trained on the spot stay, in this run's folder.
+
         Returns:
             Whether it was the same.
         """
         if self.aside is None:
             return False
         earlier = RunFolder(self.aside)
+        trained = list(earlier.path.glob("pretrain-*"))  # by now the zoo has these models
         same = (
-            {path.name for path in earlier.path.iterdir()} <= {path.name for path in self.path.iterdir()}
+            {path.name for path in earlier.path.iterdir() if path not in trained}
+            <= {path.name for path in self.path.iterdir()}
             and earlier.config_file.exists()
             and earlier.config_file.read_text() == self.config_file.read_text()
             and _figures(earlier.results) == _figures(self.results)
         )
         if same:
+            for path in trained:
+                path.rename(self.path / path.name)
             shutil.rmtree(self.aside)
             self.aside = None
         return same

@@ -100,6 +100,19 @@ def test_an_earlier_run_that_came_to_the_same_is_not_kept(
     assert (folder.path / "previous-1").exists() is not same
 
 
+def test_the_record_of_a_model_trained_on_the_spot_outlives_a_repetition(folder: RunFolder) -> None:
+    write(folder, "config.yaml", "pretrain-student/curves.csv")
+    folder.write_config("lr: 1\n")
+    folder.write_results({"acc": 1.0})
+    repetition = RunFolder(folder.path)
+    repetition.set_aside()
+    repetition.write_config("lr: 1\n")
+    repetition.write_results({"acc": 1.0})
+    assert repetition.drop_duplicate()
+    assert {path.name for path in folder.path.iterdir()} == {"config.yaml", "results.json", "pretrain-student"}
+    assert (folder.path / "pretrain-student" / "curves.csv").exists()
+
+
 def test_results_end_a_run(folder: RunFolder) -> None:
     write(folder, "checkpoints/last.ckpt")
     assert folder.results is None
