@@ -29,11 +29,35 @@ def paired_interval(gained: int, lost: int, total: int, confidence: float = 0.95
     >>> print(f"{low:.2f} {high:.2f}")
     1.47 4.52
     """
+    low, high = paired_intervals(torch.tensor(gained), torch.tensor(lost), total, confidence)
+    return float(low), float(high)
+
+
+def paired_intervals(gained: Tensor, lost: Tensor, total: int, confidence: float = 0.95) -> tuple[Tensor, Tensor]:
+    """Return the same for any number of pairs of models, ``float64`` of the shape of the counts."""
     quantile = NormalDist().inv_cdf(0.5 + confidence / 2)
-    gain, loss = (gained + 1) / (total + 2), (lost + 1) / (total + 2)
+    gain, loss = (gained.double() + 1) / (total + 2), (lost.double() + 1) / (total + 2)
     delta = gain - loss
-    margin = quantile * sqrt((gain + loss - delta**2) / (total + 2))
-    return max(-100.0, 100 * (delta - margin)), min(100.0, 100 * (delta + margin))
+    margin = quantile * ((gain + loss - delta**2) / (total + 2)).sqrt()
+    return (100 * (delta - margin)).clamp_min(-100), (100 * (delta + margin)).clamp_max(100)
+
+
+def share_intervals(counts: Tensor, total: int, confidence: float = 0.95) -> tuple[Tensor, Tensor]:
+    """Return Wilson's score interval (1927) of shares of samples, in percent, such as of positive flips.
+
+    Args:
+        counts: Samples that count, integers of any shape.
+        total: Samples in all.
+        confidence: Nominal coverage, between 0 and 1.
+
+    Returns:
+        The lower and the upper bounds, ``float64`` of the same shape.
+    """
+    square = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
+    share = counts.double() / total
+    middle = (share + square / (2 * total)) / (1 + square / total)
+    margin = (square * (share * (1 - share) / total + square / (4 * total**2))).sqrt() / (1 + square / total)
+    return (100 * (middle - margin)).clamp_min(0), (100 * (middle + margin)).clamp_max(100)
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
@@ -78,9 +102,13 @@ def class_counts(flips_B: Tensor, labels_B: Tensor, num_classes: int) -> Tensor:
 
 
 def class_entropy(counts_C: Tensor) -> Tensor:
-    """Return the entropy of the distribution of flips over classes, a float64 scalar in nats; 0 if there are none."""
-    share_C = counts_C.to(torch.float64) / counts_C.sum().clamp_min(1)
-    entropy: Tensor = torch.special.entr(share_C).sum()
+    """Return the entropy of the distribution of flips over classes in nats, ``float64``; 0 if there are none.
+
+    Args:
+        counts_C: Flips of each class, ``[..., C]``.
+    """
+    share_C = counts_C.to(torch.float64) / counts_C.sum(-1, keepdim=True).clamp_min(1)
+    entropy: Tensor = torch.special.entr(share_C).sum(-1)
     return entropy
 
 

@@ -36,6 +36,8 @@ class RunFolder:
     predictions.parquet    index, label, every model's prediction and confidence, a row a test sample
     curves.csv             losses, shares and accuracies, a row an epoch
     guard.parquet          with a guard: what every point of the way says of the held-out training images
+    discovery.json         of a discovery, with models, pairs, classes, expertise, examples and images.parquet: see
+                           `ktlight.report.discovery`
     student/               the model, as ``timm.create_model("local-dir:...")`` loads it; also teacher/ if it learned
     stages/1-teacher2/     curves and checkpoint of each stage of a schedule
     pretrain-student/      the run of a model that was trained on the spot

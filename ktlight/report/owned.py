@@ -14,6 +14,7 @@ from ktlight.errors import UserError
 
 WRITTEN = (
     r"config\.yaml|environment\.json|results\.json|curves\.csv|predictions\.parquet|guard\.parquet|wandb_id\.txt"
+    r"|discovery\.json|(models|pairs|classes|expertise|examples|images)\.parquet"
     r"|student|teacher\d*|stages|checkpoints|tensorboard|pretrain-.+"
 )
 OF_A_RUN = re.compile(rf"({WRITTEN})|\.({WRITTEN})[.-][\w-]+")

@@ -1,0 +1,244 @@
+"""The files of a discovery, their schema and its version, shared by writers and readers.
+
+One discovery is in one run folder. Figures are in percent unless noted otherwise; a field is null where there is no
+figure: everything that needs labels with ``discovery.labels=false``, an entropy or a kappa that is not defined.
+
+==================== =================================================================================================
+discovery.json       `Facts`: what was asked, and the findings in a form that is easy to put into words
+models.parquet       a row a model, those that could not be asked too, with the reason
+pairs.parquet        a row an ordered pair of models
+classes.parquet      a row a pair and class with positive flips: how many
+expertise.parquet    a row a model and class: what the model is good at beyond the class being easy
+predictions.parquet  a row a sample: ``index``, ``label`` (if known), each model's ``MODEL`` and ``MODEL_confidence``
+examples.parquet     up to 4 positive flips of a pair, those where the teacher is surest in comparison first
+images.parquet       thumbnails of the examples' images, JPEG, as far as the budget goes
+==================== =================================================================================================
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ktlight.errors import UserError
+from ktlight.report.files import write_atomically, write_text
+
+DISCOVERY = 1
+"""Version of the schema; incremented when a field changes its meaning or is removed, not when fields are added."""
+FACTS = "discovery.json"
+TOP_PERCENTS = (2, 5, 20, 50)
+"""The p of the top-p% classes."""
+
+NAME = pa.dictionary(pa.int32(), pa.string())
+PERCENT = pa.float64()
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "models": pa.schema(
+        [
+            ("model", pa.string()),  # unique: the user's name, numbered where it occurs more than once
+            ("acc", PERCENT),
+            ("num_params", pa.int64()),
+            ("family", pa.string()),  # the module that defines it, such as vision_transformer
+            ("weights", pa.string()),  # SHA-256
+            ("provenance", pa.string()),  # where the weights came from, in words
+            ("baseline", pa.bool_()),  # randomly initialised: shows what is there by chance
+            ("reason", pa.string()),  # why it was not asked; null for the models of pairs.parquet
+        ]
+    ),
+    "pairs": pa.schema(
+        [
+            ("teacher", NAME),
+            ("student", NAME),
+            ("acc_teacher", PERCENT),
+            ("acc_student", PERCENT),
+            ("positive_flips", PERCENT),  # only the teacher is right: its complementary knowledge
+            ("positive_flips_ci95_low", PERCENT),
+            ("positive_flips_ci95_high", PERCENT),
+            ("negative_flips", PERCENT),  # only the student is right
+            ("acc_difference_ci95_low", PERCENT),  # of acc_teacher - acc_student = positive - negative flips
+            ("acc_difference_ci95_high", PERCENT),
+            ("flip_entropy", pa.float64()),  # of the classes of the positive flips, in nats
+            ("top20_classes", pa.list_(NAME)),  # the fewest classes that hold 20% of the positive flips
+            *((f"num_top{percent}_classes", pa.int32()) for percent in TOP_PERCENTS),
+            ("relatedness", pa.float64()),  # of the top-20% classes, in standard deviations above all pairs of classes
+            ("error_consistency", pa.float64()),  # kappa: 1 always right or wrong together, 0 as chance has it
+            ("agreement", PERCENT),  # both predict the same class
+            ("class_drift", PERCENT),  # total variation of the distributions of predicted classes
+            ("acc_ensemble", PERCENT),  # of the more confident of the two
+            ("acc_ensemble_mean", PERCENT),  # of their mean probability; null where all logits do not fit the budget
+            ("acc_oracle", PERCENT),  # either is right
+        ]
+    ),
+    "classes": pa.schema(
+        [
+            ("teacher", NAME),
+            ("student", NAME),
+            ("class", NAME),
+            ("class_index", pa.int32()),
+            ("positive_flips", pa.int32()),  # samples
+            ("expertise", pa.bool_()),  # of the teacher
+        ]
+    ),
+    "expertise": pa.schema(
+        [
+            ("model", NAME),
+            ("class", NAME),
+            ("class_index", pa.int32()),
+            ("acc", PERCENT),
+            ("excess", pa.float64()),  # points above the mean of the models
+            ("p_value", pa.float64()),  # adjusted over the classes of the model (Benjamini-Hochberg)
+            ("expertise", pa.bool_()),  # better than the mean, at a false discovery rate of 5%
+        ]
+    ),
+    "examples": pa.schema([("teacher", NAME), ("student", NAME), ("index", pa.int64())]),
+    "images": pa.schema([("index", pa.int64()), ("jpeg", pa.binary())]),
+}
+"""Columns of the parquet files by name; those of ``predictions.parquet`` depend on the models."""
+
+
+class Related(TypedDict):
+    """How related the top-p% classes are, by one similarity, over all pairs that have at least two such classes.
+
+    Attributes:
+        pairs: Number of those pairs.
+        mean: Mean similarity among the top classes of a pair, averaged over the pairs.
+        standardised: The same, in standard deviations above the mean of all pairs of classes.
+        ratio: ``mean`` over the mean of all pairs of classes; null for similarities that can be negative.
+        most: Greatest similarity of two top classes, averaged over the pairs.
+        band95: Where 95% of ``mean`` are if the classes are permuted at random.
+    """
+
+    pairs: int
+    mean: float
+    standardised: float
+    ratio: float | None
+    most: float
+    band95: tuple[float, float]
+
+
+class Similarity(TypedDict):
+    """Relatedness by one similarity of classes: ``classifier weights``, ``confusions`` or the user's ``file``.
+
+    Attributes:
+        mean: Over all pairs of different classes.
+        deviation: Its standard deviation.
+        top: `Related` by p, as a string.
+        closest: The most similar pairs of classes, names and similarity.
+    """
+
+    mean: float
+    deviation: float
+    top: dict[str, Related]
+    closest: list[tuple[str, str, float]]
+
+
+class Facts(TypedDict):
+    """The fields of ``discovery.json``.
+
+    Attributes:
+        schema: `DISCOVERY` of the writer.
+        data: Name of the data set.
+        evaluated_on: ``val`` or ``holdout``.
+        labels: Whether the labels were used.
+        num_eval: Number of samples.
+        class_names: In the order of the labels.
+        named_classes: Whether the classes have names other than their numbers.
+        models: Names of the models that were asked, in the order of the user; the baseline comes last.
+        baseline: Name of the randomly initialised model among them, if any.
+        failed: ``model`` and ``reason`` of those that were not asked.
+        intervals: How intervals of positive flips were computed, in words.
+        best_pairs: The pairs to try: rows of ``pairs.parquet``, most positive flips first, a student once.
+        coverage: Greedy choice: ``model``, and ``covered`` (percent of the samples that any model so far is right on).
+        coverage_of_all: The same for all models together.
+        duplicates: Near duplicates: ``first``, ``second``, and their ``consistency``.
+        duplicate_threshold: Error consistency (without labels: share of agreement) from which two models are near
+            duplicates.
+        expertise: ``model``, ``count`` of its classes of expertise, and up to 5 of them (``classes``, best first).
+        relatedness: `Similarity` by name, the one in ``pairs.parquet`` first; empty without labels.
+        images: ``count`` and ``bytes`` of the thumbnails, the ``budget`` in bytes, and ``missing``, those beyond it.
+        summary: The findings in sentences.
+    """
+
+    schema: int
+    data: str
+    evaluated_on: str
+    labels: bool
+    num_eval: int
+    class_names: list[str]
+    named_classes: bool
+    models: list[str]
+    baseline: str | None
+    failed: list[dict[str, str]]
+    intervals: str
+    best_pairs: list[dict[str, Any]]
+    coverage: list[dict[str, Any]]
+    coverage_of_all: float | None
+    duplicates: list[dict[str, Any]]
+    duplicate_threshold: float
+    expertise: list[dict[str, Any]]
+    relatedness: dict[str, Similarity]
+    images: dict[str, int]
+    summary: list[str]
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """A discovery as read from its folder; tables are read when they are asked for.
+
+    Attributes:
+        folder: The folder.
+        facts: What ``discovery.json`` says.
+    """
+
+    folder: Path
+    facts: Facts
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return one of the tables, ``pairs`` for instance, or some of its columns.
+
+        Raises:
+            UserError: If the file is missing or damaged.
+        """
+        file = self.folder / f"{name}.parquet"
+        try:
+            return pq.read_table(file, columns=None if columns is None else list(columns))
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{file} cannot be read ({error}): run the discovery again") from error
+
+
+def read_discovery(folder: Path) -> Discovery:
+    """Read the discovery in a folder.
+
+    Raises:
+        UserError: If there is none, or it is damaged or of another schema version.
+    """
+    file = folder / FACTS
+    try:
+        facts = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} holds no finished discovery: python run.py task=discover 'models=[...]'") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read ({error}): run the discovery again") from error
+    version = facts.get("schema") if isinstance(facts, dict) else None
+    if version != DISCOVERY:
+        raise UserError(f"{file} has schema {version}, and this version of ktlight reads schema {DISCOVERY}")
+    if missing := Facts.__required_keys__ - facts.keys():
+        raise UserError(f"{file} lacks {', '.join(sorted(missing))}: run the discovery again")
+    return Discovery(folder, cast(Facts, facts))
+
+
+def write_facts(folder: Path, facts: Facts) -> None:
+    """Write ``discovery.json``, the last of the files: its presence says that the discovery is whole."""
+    write_text(folder / FACTS, json.dumps(facts, indent=2, allow_nan=False) + "\n")
+
+
+def write_table(folder: Path, name: str, columns: Mapping[str, Any]) -> None:
+    """Write one of the tables whole, with the columns of its schema; NaN becomes null."""
+    schema = SCHEMAS[name]
+    arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in schema]
+    table = pa.table(arrays, schema=schema)
+    write_atomically(folder / f"{name}.parquet", lambda file: pq.write_table(table, file))
