@@ -32,6 +32,10 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_holds_the_package_its_types_and_its_configs(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {str(file.relative_to(REPOSITORY)) for file in (REPOSITORY / "ktlight").rglob("*.py")}
+    page = (REPOSITORY / "ktlight/publication/page").rglob("*.*")
+    code |= {str(file.relative_to(REPOSITORY)) for file in page if file.suffix != ".pyc"} | {
+        "ktlight/publication/page/vendor/tabulator/LICENSE"
+    }
     configs = {f"ktlight/{file.relative_to(REPOSITORY)}" for file in (REPOSITORY / "conf").rglob("*.yaml")}
     assert code | configs | {"ktlight/py.typed"} <= names
     assert {name for name in names if ".dist-info/" not in name} == code | configs | {"ktlight/py.typed"}

@@ -7,6 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+POSITIVE_FLIPS = "Positive flips"
+"""Heading of the measure of a `PairMap` that is the share of samples, in percent, that only the teacher is right on."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -32,13 +35,14 @@ class TableColumn:
     Attributes:
         name: Stable, in links and csv files.
         heading: As shown.
-        kind: ``text``, ``number`` (two decimals), ``count`` (a whole number) or ``interval`` (pairs, sorted by middle).
+        kind: ``text``, ``number`` (two decimals), ``count`` (a whole number), ``interval`` (pairs, sorted by middle) or
+            ``link`` (a text and a relative address).
         cells: One per row; None where there is none.
     """
 
     name: str
     heading: str
-    kind: Literal["text", "number", "count", "interval"]
+    kind: Literal["text", "number", "count", "interval", "link"]
     cells: Sequence[Any]
 
 
@@ -51,9 +55,11 @@ class PairMap:
         measures: What to colour by, ``[teacher, student]`` in percent (NaN: none), by heading; the first is shown.
         classes: Names of the classes.
         top_classes: Per pair ``(teacher, student)``, the classes of most positive flips and their counts, most first.
-        examples: Per pair, positive flips with the index of an image, the label, both answers and confidences.
+        examples: Per pair, positive flips: ``image`` (an index), ``label`` and ``answer`` (of the student) as classes,
+            ``teacher_confidence`` and ``student_confidence`` in percent. The teacher's answer is the label.
         images: The images of the examples by index, as ``data:`` links.
         remarks: Per pair, further sentences, such as the related classes.
+        num_samples: How many samples were asked.
     """
 
     models: Sequence[Mapping[str, Any]]
@@ -63,6 +69,7 @@ class PairMap:
     examples: Mapping[tuple[int, int], Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     images: Mapping[int, str] = field(default_factory=dict)
     remarks: Mapping[tuple[int, int], Sequence[str]] = field(default_factory=dict)
+    num_samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,8 @@ class Page:
 
     Attributes:
         title: Its heading.
-        overview: Sentences that come first: what was found, and how sure it is.
+        overview: Sentences that come first: what was found, and how sure it is. ``[words](#pair=teacher,student)``
+            opens that pair in the map.
         pair_map: The map of pairs, if there are pairs.
         tables: Tables to sort and filter.
         figures: Figures, in the order to read them.

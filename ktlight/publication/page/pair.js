@@ -1,0 +1,116 @@
+// What lies behind a pair of models: figures both ways, classes, remarks, images.
+
+const POSITIVE_FLIPS = "Positive flips";
+
+function pairBody(data, teacher, student) {
+  const names = [teacher, student].map((i) => data.models[i].name);
+  const key = `${teacher},${student}`;
+  return [
+    ...identity(data, teacher, student),
+    measures(data, teacher, student),
+    ...histogram(data, teacher, student),
+    ...(data.remarks[key] ?? []).map((sentence) => element("p", {}, sentence)),
+    ...examples(data, data.examples[key] ?? [], names),
+  ];
+}
+
+// The difference of accuracies is that of the flips, in whole samples.
+function identity(data, teacher, student) {
+  const [gaps, reverse] = [flips(data, teacher, student), flips(data, student, teacher)];
+  const [first, second] = [teacher, student].map((i) => data.models[i].acc);
+  if (gaps === null || reverse === null) return [];
+  const alone = ({ percent, samples }) => element("b", {}, samples === null ? "" : `${whole(samples)} `, `(${fixed(percent)}%)`);
+  const sentence = element("p", {}, "The teacher alone is right on ", alone(gaps), " of the ");
+  sentence.append(`${data.samples ? `${whole(data.samples)} ` : ""}samples, the student alone on `, alone(reverse), ".");
+  if (!data.samples) return [sentence];
+  const difference = (100 * (gaps.samples - reverse.samples)) / data.samples;
+  return [
+    sentence,
+    element(
+      "p",
+      { class: "identity" },
+      `(${whole(gaps.samples)} − ${whole(reverse.samples)}) / ${whole(data.samples)} = ${signed(difference)}%, `,
+      `the difference between their accuracies, ${fixed(first)} and ${fixed(second)}.`,
+    ),
+  ];
+}
+
+// Samples that only the teacher is right on, in percent and, where it is known of how many, in number.
+function flips(data, teacher, student) {
+  const percent = at(data, data.measures.find(({ heading }) => heading === POSITIVE_FLIPS)?.values, teacher, student);
+  return percent === null ? null : { percent, samples: data.samples ? Math.round((percent * data.samples) / 100) : null };
+}
+
+const at = (data, values, teacher, student) => unpacked(values?.[teacher * data.models.length + student]);
+
+function measures(data, teacher, student) {
+  const cell = (value) => element("td", {}, value === null ? "–" : fixed(value));
+  const rows = data.measures.map(({ heading, values }) =>
+    element(
+      "tr",
+      {},
+      element("th", { scope: "row" }, heading),
+      cell(at(data, values, teacher, student)),
+      cell(at(data, values, student, teacher)),
+    ),
+  );
+  const headings = ["Measure", "This pair", "Reverse"].map((text) => element("th", { scope: "col" }, text));
+  return element("table", { class: "figures" }, element("thead", {}, element("tr", {}, ...headings)), element("tbody", {}, ...rows));
+}
+
+function histogram(data, teacher, student) {
+  const start = (teacher * data.models.length + student) * data.classesKept;
+  const classes = data.topClasses.slice(start, start + data.classesKept);
+  const counts = data.topCounts.slice(start, start + data.classesKept).filter((_, i) => classes[i] >= 0);
+  if (!counts.length) return [];
+  const rows = counts.map((count, i) => {
+    const bar = element("span", { class: "bar" });
+    bar.style.width = `${(100 * count) / counts[0]}%`;
+    const name = element("th", { scope: "row" }, data.classes[classes[i]] ?? `class ${classes[i]}`);
+    return element("tr", {}, name, element("td", { class: "bars" }, bar), element("td", {}, whole(count)));
+  });
+  return [
+    element("h4", {}, "Classes in which only the teacher is right"),
+    element("table", { class: "histogram" }, element("tbody", {}, ...rows)),
+    ...share(data, teacher, student, counts),
+  ];
+}
+
+// How much of all positive flips the classes shown hold.
+function share(data, teacher, student, counts) {
+  const all = flips(data, teacher, student)?.samples;
+  if (!all) return [];
+  const shown = counts.reduce((sum, count) => sum + count, 0);
+  return [element("p", { class: "hint" }, `These classes hold ${whole(shown)} of the ${whole(Math.max(shown, all))} samples.`)];
+}
+
+function examples(data, shown, [teacher, student]) {
+  if (!shown.length) return [];
+  const named = (number) => data.classes[number] ?? `class ${number}`;
+  const sure = (confidence) => (confidence === undefined || confidence === null ? "" : ` (${whole(confidence)}%)`);
+  const figures = shown.map((example) => {
+    const label = named(example.label);
+    const image = data.images[example.image];
+    return element(
+      "figure",
+      {},
+      ...(image ? [element("img", { src: image, alt: label })] : []),
+      element(
+        "figcaption",
+        {},
+        element("span", { class: "right" }, `${label}${sure(example.teacher_confidence)}`),
+        element("span", { class: "wrong" }, `${named(example.answer)}${sure(example.student_confidence)}`),
+      ),
+    );
+  });
+  return [
+    element("h4", {}, "Examples"),
+    element("p", { class: "hint" }, `✓ the label, as ${teacher} says; ✗ what ${student} says; with their confidence.`),
+    element("div", { class: "examples" }, ...figures),
+  ];
+}
+
+function showPair() {
+  byId("pair").scrollIntoView({ block: "nearest" });
+  byId("pair").focus({ preventScroll: true });
+}

@@ -1,0 +1,31 @@
+// What the writer packed into the page, and elements to show it with.
+
+async function read(name) {
+  const packed = document.getElementById(`${name}-data`);
+  if (!packed) return null;
+  const letters = atob(packed.textContent);
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
+  packed.remove();
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
+const byId = (id) => document.getElementById(id);
+
+// An element; its children are elements or plain text, never HTML.
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+// Figures of pairs are packed as whole thousandths.
+const unpacked = (value) => (value === null || value === undefined ? null : value / 1000);
+
+const fixed = (value, decimals = 2) =>
+  value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).replace("-", "−");
+
+const signed = (value) => (value > 0 ? "+" : "") + fixed(value);
+
+const whole = (value) => fixed(value, 0);

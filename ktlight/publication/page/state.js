@@ -1,0 +1,38 @@
+// What the reader chose, kept in the part of the address after #, so that a link restores it.
+
+const state = {
+  parameters: () => new URLSearchParams(location.hash.slice(1)),
+
+  get: (name) => state.parameters().get(name) ?? "",
+
+  // Setting a choice to nothing forgets it.
+  set(changes) {
+    const parameters = state.parameters();
+    for (const [name, value] of Object.entries(changes)) {
+      if (value) parameters.set(name, value);
+      else parameters.delete(name);
+    }
+    history.replaceState(null, "", `#${parameters}`);
+  },
+};
+
+// Links to sections scroll and leave the state alone; links such as #pair=a,b change that part of it only.
+function followLinks(restore) {
+  document.addEventListener("click", (event) => {
+    const address = event.target.closest?.("a[href^='#']")?.getAttribute("href");
+    if (!address) return;
+    event.preventDefault();
+    const section = byId(address.slice(1));
+    if (section) {
+      section.scrollIntoView();
+      section.setAttribute("tabindex", "-1");
+      section.focus({ preventScroll: true });
+      return;
+    }
+    const choices = Object.fromEntries(new URLSearchParams(address.slice(1)));
+    state.set(choices);
+    restore();
+    if (choices.pair) showPair();
+  });
+  addEventListener("hashchange", restore);
+}

@@ -1,0 +1,115 @@
+"""Joins content, scripts and styles to one file."""
+
+from collections.abc import Iterator
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from ktlight.publication.content import Page, PairMap
+from ktlight.publication.page import markup
+from ktlight.publication.page.packing import as_json, most, packed, pair_map_data, table_data
+from ktlight.report.files import write_text
+
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+"""Under it, a browser loads nothing but what is in the file."""
+
+LIMIT = 8_000_000
+"""Characters of a page; the details of pairs are cut to fit."""
+
+SCRIPTS = ("reading", "state", "colours", "geometry", "map", "pair", "rows", "table", "main")
+DETAILS = ((50, 12), (20, 8), (10, 4), (5, 2), (2, 1), (0, 0))
+"""How many classes and examples of every pair to keep: the first that fit."""
+
+
+def write_page(page: Page, file: Path) -> None:
+    """Write ``page`` as one HTML file that loads nothing from elsewhere.
+
+    Args:
+        page: What it shows.
+        file: Written atomically.
+    """
+    write_text(file, page_html(page))
+
+
+def page_html(page: Page) -> str:
+    """Return the HTML of ``page``."""
+    tables = [table_data(heading, columns) for heading, columns in page.tables.items()]
+    scripted = bool(page.pair_map or tables)
+    start = _start(page)
+    rest = [
+        *(markup.table(heading, number) for number, heading in enumerate(page.tables)),
+        markup.figures(page.figures) if page.figures else "",
+        markup.provenance(page.provenance) if page.provenance else "",
+        "</main>",
+        *((_data("tables", as_json(tables)), *_scripts(bool(tables))) if scripted else ()),
+        "</body>\n</html>\n",
+    ]
+    room = LIMIT - len("\n".join([start, "", *rest]))
+    return "\n".join([start, _pairs(page.pair_map, room) if page.pair_map else "", *rest])
+
+
+def _start(page: Page) -> str:
+    """Return everything up to the overview."""
+    headings = [
+        "Overview",
+        *(["Pairs"] if page.pair_map else []),
+        *page.tables,
+        *(["Figures"] if page.figures else []),
+        *(["Provenance"] if page.provenance else []),
+    ]
+    style = _own("vendor/tabulator/tabulator.min.css") + _own("page.css")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(page.title)}</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+</head>
+<body>
+<header><h1>{escape(page.title)}</h1>{markup.navigation(headings)}</header>
+<main>
+<noscript><p>The map and the tables need JavaScript; everything else is here without it.</p></noscript>
+{markup.overview(page.overview)}"""
+
+
+def _pairs(pair_map: PairMap, room: int) -> str:
+    """Return the map's section and data, with as many details as there is room for."""
+    most_classes, most_examples = most(pair_map.top_classes), most(pair_map.examples)
+    for details in DETAILS:
+        classes, examples = min(details[0], most_classes), min(details[1], most_examples)
+        data = _data("pair-map", as_json(pair_map_data(pair_map, classes, examples)))
+        cuts = list(_cuts(classes < most_classes, classes, examples < most_examples, examples))
+        html = markup.pair_map(_own("pair_map.html"), pair_map, cuts) + data
+        if len(html) <= room:
+            break
+    return html
+
+
+def _cuts(fewer_classes: bool, classes: int, fewer_examples: bool, examples: int) -> Iterator[str]:
+    """Yield what the page leaves out, in words."""
+    if fewer_classes:
+        yield f"To keep this file small, it has only the {classes} most frequent classes of every pair."
+    if fewer_examples:
+        yield f"To keep this file small, it has at most {examples} example images of every pair."
+
+
+def _scripts(tables: bool) -> Iterator[str]:
+    """Yield the scripts; the table library is compressed, since it is most of a small page."""
+    if tables:
+        yield f"<!-- Tabulator:\n{_own('vendor/tabulator/LICENSE')}-->"
+        yield _data("tabulator", _own("vendor/tabulator/tabulator.min.js"))
+    own = "\n".join(_own(f"{name}.js") for name in SCRIPTS)
+    yield f'<script>\n"use strict";\n(() => {{\n{own}}})();\n</script>'
+
+
+def _data(name: str, text: str) -> str:
+    return f'<script type="application/gzip" id="{name}-data">{packed(text)}</script>'
+
+
+def _own(name: str) -> str:
+    """Return a file of this package as text."""
+    return files("ktlight.publication.page").joinpath(name).read_text(encoding="utf-8")
