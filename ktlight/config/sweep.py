@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 _sweeps: list[Path] = []
 
@@ -25,23 +25,16 @@ def show_comparison() -> None:
         from ktlight.report.comparison import print_comparison
         from ktlight.report.runs import read_runs
         from ktlight.report.spreadsheet import write_comparison
+        from ktlight.report.typed import typed_options
 
         finished, unreadable = read_runs([folder])
         for each in unreadable:
             print(each, file=sys.stderr)
         transfers = [
-            run.results | {"options": _options(run.folder), "folder": str(run.folder)}
+            run.results | {"options": typed_options(run.folder), "folder": str(run.folder)}
             for run in finished
             if run.results["task"] == "transfer"
         ]
         if transfers:
             print_comparison(transfers, folder)
             write_comparison(transfers, folder / "comparison.csv")
-
-
-def _options(job: Path) -> dict[str, str]:
-    """Return the options that a job was started with, by name; none where Hydra's record is gone."""
-    record = job / ".hydra" / "overrides.yaml"
-    typed = map(str, OmegaConf.load(record)) if record.exists() else ()
-    parts = (option.lstrip("+").partition("=") for option in typed)
-    return {name: value for name, _, value in parts}

@@ -1,0 +1,63 @@
+"""Drawing a chart: the same specification as SVG, as PDF and as Vega, without a browser or the network."""
+
+import json
+from typing import Any
+
+INK = "#777777"
+"""Of texts and axes: its contrast is above 4 both on white and on the page's dark background."""
+PRINTED = "#222222"
+
+
+def theme(ink: str) -> dict[str, Any]:
+    """Return the look of all figures, as Vega-Lite's config."""
+    text = {"labelColor": ink, "titleColor": ink, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"}
+    return {
+        "background": "transparent",
+        "font": "Helvetica, Arial, sans-serif",
+        "view": {"stroke": None},
+        "axis": {
+            **text, "domainColor": ink, "tickColor": ink, "gridColor": ink, "gridOpacity": 0.18,
+            "labelOverlap": "greedy", "labelSeparation": 8,
+        },
+        "legend": {
+            **text, "labelLimit": 260, "orient": "bottom", "columns": 4, "symbolOpacity": 1,
+            "symbolBaseStrokeColor": ink, "symbolBaseFillColor": ink,
+        },
+        "header": text,
+        "title": {"color": ink},
+        "rule": {"color": ink},
+        "text": {"color": ink},
+        "boxplot": {"median": {"color": ink}},
+    }  # fmt: skip
+
+
+def specification(chart: Any, ink: str = INK) -> dict[str, Any]:
+    """Return the Vega-Lite specification of an altair chart, with its data; any number of rows."""
+    import altair as alt
+
+    with alt.data_transformers.enable("default", max_rows=None):
+        drawn: dict[str, Any] = chart.configure(**theme(ink)).to_dict(format="vega-lite")
+    return drawn
+
+
+def svg(chart: Any) -> str:
+    """Return the chart as SVG text, legible on light and dark."""
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg(specification(chart), allowed_base_urls=[]))
+
+
+def pdf(chart: Any) -> bytes:
+    """Return the chart as the bytes of a PDF for print."""
+    import vl_convert
+
+    return bytes(vl_convert.vegalite_to_pdf(specification(chart, PRINTED), allowed_base_urls=[]))
+
+
+def vega(chart: Any) -> dict[str, Any]:
+    """Return the chart as a Vega specification, which the editors of Vega and of W&B's custom charts take."""
+    import vl_convert
+
+    compiled = vl_convert.vegalite_to_vega(specification(chart))
+    loaded: dict[str, Any] = json.loads(compiled) if isinstance(compiled, str) else compiled
+    return loaded

@@ -1,0 +1,1 @@
+"""Every figure as an altair chart made of plain columns."""

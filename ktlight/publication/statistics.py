@@ -1,0 +1,219 @@
+"""What many transfers say together: success, means with intervals, bins and correlations; n with every figure.
+
+Seeds come first: the runs of one method, teacher and student are averaged to the figures of a *pair*, and all else is
+over pairs. Nothing is ever averaged over different samples.
+"""
+
+from math import inf, nan, sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PAIR = ["samples", "method", "teacher", "student"]
+FACTS = ["teacher_kind", "student_kind", "teacher_params", "student_params"]
+MEANS = ["acc_teacher", "acc_before", "acc_after", "difference", "delta", "gain", "loss", "complementary_knowledge",
+         "transfer_rate"]  # fmt: skip
+EDGES = (-inf, -15.0, -3.0, -1.0, 1.0, 3.0, 15.0, inf)
+"""Of the bins of the performance difference, in points: those of Roth et al. with open ends."""
+
+
+def pair_table(runs: "DataFrame") -> "DataFrame":
+    """Return one row per method and pair, averaged over its runs; methods without training are left out.
+
+    The 95% interval is over the test samples for one run, over the seeds (Student's t) for three or more runs; two have
+    none.
+    """
+    trained = runs[runs["epochs"] > 0]
+    groups = trained.groupby(PAIR, sort=False)
+    rates = [name for name in runs.columns if name.startswith(("sample_rate", "class_rate", "gain_"))]
+    pairs = groups[[*MEANS, *rates]].mean().join(groups[FACTS].first())
+    pairs["runs"] = groups.size()
+    pairs["lowest"], pairs["highest"] = groups["delta"].min(), groups["delta"].max()
+    one, few = pairs["runs"] == 1, pairs["runs"] > 2
+    margin = groups["delta"].sem() * [quantile(count - 1) for count in pairs["runs"]]
+    for name, sign in (("low", -1), ("high", 1)):
+        pairs[name] = groups[name].first().where(one, (pairs["delta"] + sign * margin).where(few))
+    return pairs.reset_index()
+
+
+def student_table(pairs: "DataFrame") -> "DataFrame":
+    """Return one row per method and student over its teachers: success, and the spread of delta, gain and loss.
+
+    ``success`` is the share of teachers with a delta above 0, in percent. Standard deviations divide by n - 1.
+    """
+    groups = pairs.groupby(["samples", "method", "student"], sort=False)
+    table = groups["delta"].agg(success=lambda delta: 100 * (delta > 0).mean(), mean_delta="mean", std_delta="std")
+    for name in ("gain", "loss"):
+        table[f"mean_{name}"], table[f"std_{name}"] = groups[name].mean(), groups[name].std()
+    table["teachers"] = groups.size()
+    return table.reset_index()
+
+
+def success_table(runs: "DataFrame") -> "DataFrame":
+    """Return one row per method: the median success over students, and the mean delta over pairs with its interval.
+
+    ``n`` counts students, ``pairs`` the pairs that the mean is over, of ``pairs_in_grid``. Where methods were tried on
+    different pairs, their means do not compare: ``mean_delta_common`` is over the ``pairs_common`` that all have.
+    ``better`` and ``worse`` count the pairs whose interval lies above or below 0. The interval of the mean is that of
+    `two_way_interval`; of a single pair, that pair's.
+    """
+    import pandas as pd
+
+    pairs = pair_table(runs)
+    students, rows = student_table(pairs), []
+    for (samples, method), of_method in pairs.groupby(["samples", "method"], sort=False):
+        others = pairs[pairs["samples"] == samples]
+        common = _common(others)
+        shared = of_method[of_method.set_index(["teacher", "student"]).index.isin(common)]
+        mine = students[(students["samples"] == samples) & (students["method"] == method)]
+        low, high = two_way_interval(of_method["delta"], of_method["teacher"], of_method["student"])
+        if len(of_method) == 1:
+            low, high = of_method["low"].iloc[0], of_method["high"].iloc[0]
+        rows.append(
+            {
+                "method": method,
+                "median_success": mine["success"].median(),
+                "mean_delta": of_method["delta"].mean(),
+                "n": len(mine),
+                "samples": samples,
+                "ci95_low": low,
+                "ci95_high": high,
+                "pairs": len(of_method),
+                "pairs_in_grid": len(_grid_pairs(others)),
+                "runs": int(of_method["runs"].sum()),
+                "better": int((of_method["low"] > 0).sum()),
+                "worse": int((of_method["high"] < 0).sum()),
+                "mean_delta_common": shared["delta"].mean() if len(shared) else nan,
+                "pairs_common": len(shared),
+            }
+        )
+    return pd.DataFrame(rows, columns=None if rows else ["method", "median_success", "mean_delta", "n", "samples"])
+
+
+def missing_table(runs: "DataFrame") -> "DataFrame":
+    """Return what is absent from the grid of all teachers, students, methods and seeds seen on the same samples.
+
+    A model with itself is expected only where some run has it.
+    """
+    import pandas as pd
+
+    names = ["method", "teacher", "student", "seed"]
+    trained, parts = runs[runs["epochs"] > 0], []
+    for samples, group in trained.groupby("samples", sort=False):
+        expected = pd.MultiIndex.from_tuples(
+            [(method, *pair, seed) for method in group["method"].unique() for pair in _grid_pairs(group)
+             for seed in sorted(group["seed"].unique())], names=names,
+        )  # fmt: skip
+        absent = expected[~expected.isin(pd.MultiIndex.from_frame(group[names]))]
+        parts.append(absent.to_frame(index=False).assign(samples=samples))
+    return pd.concat(parts) if parts else pd.DataFrame(columns=[*names, "samples"])
+
+
+def two_way_interval(values: Any, teachers: Any, students: Any) -> tuple[float, float]:
+    """Return the 95% interval of the mean over pairs, which share teachers and students and so are not independent.
+
+    The two-way cluster-robust variance (Cameron, Gelbach and Miller, "Robust Inference with Multiway Clustering",
+    Journal of Business & Economic Statistics 29(2), 2011): that of teachers plus that of students minus that of pairs,
+    each with the factor G / (G - 1) of its G clusters, but at least that of pairs; Student's t with the degrees of
+    freedom of the side with fewer models. A side with one model does not vary and is left out. NaN for a single pair.
+    """
+    error = np.asarray(values, float) - np.mean(values)
+    by_pair = _cluster_variance(error, np.arange(len(error)))
+    sides = [np.unique(np.asarray(side), return_inverse=True)[1] for side in (teachers, students)]
+    sides = [side for side in sides if side.max(initial=0) > 0]
+    if not sides:
+        return nan, nan
+    variance = sum(_cluster_variance(error, side) for side in sides) - (len(sides) - 1) * by_pair
+    margin = quantile(min(int(side.max()) for side in sides)) * sqrt(max(variance, by_pair))
+    return float(np.mean(values) - margin), float(np.mean(values) + margin)
+
+
+def quantile(degrees: int) -> float:
+    """Return the 97.5% quantile of Student's t; NaN without degrees of freedom."""
+    from scipy.special import stdtrit  # scipy.stats takes half a second to import
+
+    return float(stdtrit(degrees, 0.975)) if degrees > 0 else nan
+
+
+def binned(pairs: "DataFrame") -> "DataFrame":
+    """Return mean and quartiles of the delta per method and bin of the performance difference, of bins with pairs."""
+    import pandas as pd
+
+    bins = pd.cut(pairs["difference"], EDGES)
+    groups = pairs.assign(bin=bins).groupby(["samples", "method", "bin"], observed=True)
+    table = groups["delta"].agg(mean="mean", q25=lambda d: d.quantile(0.25), q75=lambda d: d.quantile(0.75), n="size")
+    table["difference"] = groups["difference"].mean()
+    table = table.reset_index()
+    table["bin"] = [_range(each.left, each.right) for each in table["bin"]]
+    return table
+
+
+def _range(low: float, high: float) -> str:
+    return f"to {high:g}" if low == -inf else f"above {low:g}" if high == inf else f"{low:g} to {high:g}"
+
+
+def correlations(pairs: "DataFrame") -> "DataFrame":
+    """Return Pearson's r of the properties of teacher and student with delta, gain and loss, per method.
+
+    Families are columns of ones and zeros. NaN where a property does not vary; n counts pairs with both figures.
+    """
+    import pandas as pd
+
+    rows = []
+    for (samples, method), group in pairs.groupby(["samples", "method"], sort=False):
+        for name, column in properties(group).items():
+            for outcome in ("delta", "gain", "loss"):
+                known = column.notna() & group[outcome].notna()
+                r = pearson(column[known].to_numpy(float), group[outcome][known].to_numpy(float))
+                rows.append({"samples": samples, "method": method, "property": name, "outcome": outcome, "r": r,
+                             "n": int(known.sum())})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def properties(pairs: "DataFrame") -> dict[str, Any]:
+    """Return what may explain the outcome of a transfer, by name; parameters as logarithms."""
+    logs = {f"log {side} parameters": np.log(pairs[f"{side}_params"].astype(float)) for side in ("teacher", "student")}
+    families = {
+        f"{side} is {kind}": (pairs[f"{side}_kind"] == kind).where(pairs[f"{side}_kind"].notna()).astype(float)
+        for side in ("teacher", "student")
+        for kind in sorted(pairs[f"{side}_kind"].dropna().unique())
+    }
+    return {
+        **logs,
+        "teacher accuracy": pairs["acc_teacher"],
+        "student accuracy": pairs["acc_before"],
+        "accuracy difference": pairs["difference"],
+        "complementary knowledge": pairs["complementary_knowledge"],
+        **families,
+    }
+
+
+def pearson(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Return Pearson's correlation; NaN where one of the two does not vary, or of fewer than three values."""
+    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return nan
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _cluster_variance(error: NDArray[np.float64], cluster: NDArray[np.int64]) -> float:
+    count = len(np.unique(cluster))
+    sums = np.bincount(cluster, error)
+    return float(count / max(1, count - 1) * (sums**2).sum() / len(error) ** 2)
+
+
+def _grid_pairs(rows: "DataFrame") -> list[tuple[str, str]]:
+    """Return all pairs of the teachers and students seen; a model with itself only where a run has it."""
+    seen = set(zip(rows["teacher"], rows["student"], strict=True))
+    students = list(dict.fromkeys(rows["student"]))
+    teachers = dict.fromkeys(rows["teacher"])
+    return [pair for t in teachers for s in students if (pair := (t, s)) in seen or t != s]
+
+
+def _common(pairs: "DataFrame") -> list[tuple[str, str]]:
+    """Return the pairs that every method has."""
+    counts = pairs.groupby(["teacher", "student"])["method"].nunique()
+    return list(counts.index[counts == pairs["method"].nunique()])
