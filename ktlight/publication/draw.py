@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-INK = "#777777"
+INK = "#797979"
 """Of texts and axes: its contrast is above 4 both on white and on the page's dark background."""
 PRINTED = "#222222"
 
