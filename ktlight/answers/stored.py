@@ -41,7 +41,10 @@ class OutputStore:
     """
 
     def __init__(self, config: DictConfig, mode: str | None = None) -> None:
+        self.head_only: bool = config.transfer.part == "head"
         self.mode: str = mode or config.store.mode
+        if self.head_only and self.mode == "auto":
+            self.mode = "fill"  # features have no live form
         self.store = LogitStore(cache_directory() / "store", config.store.max_gb)
         self.top_k: int | None = config.store.top_k
         self.progress = shows_progress(config.trainer)
@@ -96,6 +99,17 @@ class OutputStore:
         """
         return self._stored(Outputs(classifier, views, Full()))
 
+    def features(self, classifier: Classifier, images: OrderedView) -> Tensor:
+        """Return a frozen model's stored features ``[rows, D]`` of images, computing them if they are missing.
+
+        Raises:
+            UserError: The model has no features, or they cannot be stored.
+        """
+        stored = self._stored(Outputs(classifier, [images], Features()))
+        if stored is None:
+            raise UserError(f"the features of {classifier.name} come from the store: use store=auto")
+        return stored[0]
+
     def fill(self, classifier: Classifier, data: ImageDataModule, epochs: int) -> None:
         """Store the outputs that a transfer needs: on all training views and the plain test images.
 
@@ -106,7 +120,7 @@ class OutputStore:
         self.outputs(classifier, [data.test_images(classifier.framing)])
 
     def _stored(self, wanted: Outputs) -> list[Tensor] | None:
-        if self.mode == "off":
+        if self.mode == "off" or not wanted.classifier.storable:
             return None
         try:
             check_repeatable(wanted)
@@ -120,7 +134,8 @@ class OutputStore:
                 found |= self._compute(wanted, missing)
         except (Unrepeatable, NoRoom) as error:
             if self.mode != "auto":
-                raise UserError(f"{error}. store=auto computes live where nothing can be stored") from error
+                live = "transfer.part=all" if self.head_only else "store=auto"
+                raise UserError(f"{error}. {live} computes live where nothing can be stored") from error
             self._say(f"Computed live: {error}")
             return None
         return [stored for stored in found.values() if stored is not None]

@@ -60,6 +60,7 @@ OPTIONS: dict[str, Limit] = {
     "data.evaluate_on": ("val", "holdout"),
     "pretrain.init": ("scratch", "hub"),
     "pretrain.part": ("all", "head"),
+    "transfer.part": ("all", "head"),
     "schedule.order": ("given", "asc", "desc", "random"),
     "schedule.average": ("uniform", "greedy"),
     "store.mode": ("auto", "fill", "readonly", "off"),

@@ -22,6 +22,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("product", operator.mul, replace=True)
     OmegaConf.register_new_resolver("largest", largest, replace=True)
     OmegaConf.register_new_resolver("share_if", share_if, replace=True)
+    OmegaConf.register_new_resolver("only_if", only_if, replace=True)
     # Cached: the jobs of a sweep, in whatever process they run, must see the folder of the sweep that started them.
     OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)
@@ -47,6 +48,11 @@ def largest(shares: Mapping[str, float]) -> float:
 def share_if(value: str, needs: str, share: float) -> float:
     """Return ``share`` if an option has the value that needs it, else 0."""
     return share if value == needs else 0.0
+
+
+def only_if(value: str, needs: str, given: int) -> int | None:
+    """Return ``given`` if an option has the value that calls for it, else None."""
+    return given if value == needs else None
 
 
 def config_groups() -> str:

@@ -13,6 +13,7 @@ from ktlight.data.augment import Augment
 from ktlight.data.dataset import ImageDataset, ImageTable
 from ktlight.data.decoding import PIXELS
 from ktlight.data.device import DeviceReader, fits_on_device
+from ktlight.data.features import FeatureReader
 from ktlight.data.loader import BatchLoader, batch_loader
 from ktlight.data.ordered import OrderedView
 from ktlight.data.reader import MEMORY_BUDGET, BatchReader
@@ -118,7 +119,7 @@ class ImageDataModule(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Return the loader of training views, shuffled anew each epoch."""
-        reader = self._placed(self._view_reader(self.views_at_once))
+        reader = self._placed(self._training_reader())
         rank, world_size = self._place()
         batches = TrainBatches(self.train_rows, self.batch_size, self.seed, self.views, rank, world_size)
         if not len(batches):
@@ -176,8 +177,11 @@ class ImageDataModule(LightningDataModule):
             self._plain_readers[split, framing] = reader
         return self._ordered(self._plain_readers[split, framing], rows, PLAIN_VIEW, f"pixels={PIXELS} {framing}")
 
-    def _ordered(self, reader: BatchReader, rows: IntArray, view: int, transform: str) -> OrderedView:
+    def _ordered(self, reader: BatchReader | FeatureReader, rows: IntArray, view: int, transform: str) -> OrderedView:
         return OrderedView(reader, rows, view, transform, self.eval_batch_size, self.workers)
+
+    def _training_reader(self) -> BatchReader | FeatureReader:
+        return self._view_reader(self.views_at_once)
 
     def _view_reader(self, views_at_once: int = 1) -> BatchReader:
         if views_at_once not in self._view_readers:
@@ -200,9 +204,9 @@ class ImageDataModule(LightningDataModule):
             raise UserError(f"{self.dataset.name} has no training split here: give data.train= (or use task=evaluate).")
         return self.dataset.train
 
-    def _placed(self, reader: BatchReader) -> BatchReader | DeviceReader:
+    def _placed(self, reader: BatchReader | FeatureReader) -> BatchReader | FeatureReader | DeviceReader:
         """Return the reader, on the trainer's device if its images fit there and no worker processes were requested."""
-        if self.trainer is None or self.workers:
+        if self.trainer is None or self.workers or isinstance(reader, FeatureReader):
             return reader
         device = self.trainer.strategy.root_device
         place = reader, device

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from ktlight.data.device import DeviceReader
 from ktlight.data.encoded import UnreadableImageError
+from ktlight.data.features import FeatureReader
 from ktlight.data.reader import BatchReader
 from ktlight.data.samplers import OrderedBatches, TrainBatches
 from ktlight.errors import UserError
@@ -38,7 +39,7 @@ class BatchLoader(DataLoader[Batch | UserError]):
 
 
 def batch_loader(
-    reader: BatchReader | DeviceReader, batches: TrainBatches | OrderedBatches, workers: int | None
+    reader: BatchReader | FeatureReader | DeviceReader, batches: TrainBatches | OrderedBatches, workers: int | None
 ) -> BatchLoader:
     """Return a loader of the batches.
 
@@ -46,9 +47,9 @@ def batch_loader(
         reader: Reads them.
         batches: Says which.
         workers: Number of processes that read; ``None``: 0 where a batch is a look-up, else one per core, at most 8.
-            On a device it is always 0.
+            On a device, and of features, it is always 0.
     """
-    if isinstance(reader, DeviceReader):
+    if not isinstance(reader, BatchReader):
         workers = 0
     elif workers is None:
         workers = 0 if reader.kept is not None else min(os.cpu_count() or 1, MOST_WORKERS)
@@ -58,6 +59,6 @@ def batch_loader(
         batch_size=None,
         num_workers=workers,
         persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available() and isinstance(reader, BatchReader),
+        pin_memory=torch.cuda.is_available() and not isinstance(reader, DeviceReader),
         generator=torch.Generator(),  # the loader draws from it; without it, from the global one that dropout uses
     )

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
+from ktlight.data.features import FeatureReader
 from ktlight.data.loader import BatchLoader, batch_loader
 from ktlight.data.reader import BatchReader
 from ktlight.data.samplers import OrderedBatches
@@ -22,7 +23,7 @@ class OrderedView:
         workers: As for the data module.
     """
 
-    reader: BatchReader
+    reader: BatchReader | FeatureReader
     rows: IntArray
     view: int
     transform: str

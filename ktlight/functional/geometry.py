@@ -82,6 +82,10 @@ class Framing:
         return max(1, round(height / ratio)), max(1, round(width / ratio))
 
 
+FEATURES = Framing((0, 0))
+"""Stands for the framing of a classifier that takes stored features in place of images: `ktlight.models.head`."""
+
+
 def central_strip(image: Tensor) -> Tensor:
     """Return the middle of ``[3, h, w]``, at most `LONGEST_STRIP` times as long as wide.
 

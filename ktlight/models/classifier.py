@@ -33,6 +33,8 @@ class Classifier(nn.Module):
 
     class_names: tuple[str, ...] | None = None
     provenance: Provenance | None = None
+    storable: bool = True
+    """Whether looking up its outputs can be faster than computing them."""
 
     def __init__(
         self, network: nn.Module, preprocess: nn.Module, *, name: str, architecture: str, num_classes: int

@@ -95,6 +95,7 @@ class Transfer(Measured):
 
     Attributes:
         evaluated_on: ``val`` or ``holdout``.
+        part: The part of the student that learned: ``all``, also where there is no such field, or ``head``.
         transfer_delta: ``acc_after - acc_before``, in points.
         transfer_delta_ci95: Its interval for paired predictions.
         mcnemar_p: Exact p-value of no change.
@@ -134,6 +135,7 @@ class Transfer(Measured):
     guard: dict[str, Any] | None
     weights_before: str
     weights_after: str
+    part: NotRequired[str]
     teachers: NotRequired[list[dict[str, Any]]]
     stages: NotRequired[list[dict[str, Any]]]
     average: NotRequired[dict[str, float]]

@@ -20,8 +20,10 @@ from ktlight.models.facts import model_facts
 from ktlight.report.advice import next_step
 from ktlight.report.results import more_confident, stage_figures, transfer_figures
 from ktlight.report.table import print_transfer, print_transfer_line, short
+from ktlight.stages.averaging import state_of
 from ktlight.stages.checks import ENSEMBLES, check_holdout, check_method
 from ktlight.stages.guard import guard_student
+from ktlight.stages.head import check_head, learner, on_features
 from ktlight.stages.notices import warn_of_guessers
 from ktlight.stages.schedule import SCHEDULES, Outcome
 from ktlight.stages.stage import Setting
@@ -68,20 +70,24 @@ def transfer(
     models = {"student": student, **by_role}
     check_classes(dataset, models)
     method, rule = check_method(config, models)
+    check_head(config, method)
     if method is None or method.learners == 1:
         for teacher in teachers:
             teacher.freeze()  # so that one copy in memory is shared
     data = data_module(config, dataset)
     check_holdout(config, data, method, rule, models)
+    learning = {**models, "student": learner(config, student)}
     initial = {role: model.frozen_copy() for role, model in models.items()}
     run.record_start(dataset, initial)
     with extra_loggers(config, run.folder) as loggers:
-        epochs = transfer_epochs(config, data, list(models.values())[: method.learners]) if method else 0
+        epochs = transfer_epochs(config, data, list(learning.values())[: method.learners]) if method else 0
         setting = Setting(config, data, OutputStore(config), loggers, epochs, rule)
         run.phase("before")
         before = answers(initial, data, setting.outputs)
         warn_of_guessers(before, by_role)
-        trained = train(setting, models, initial["student"], run, before) if method else untrained(config, before)
+        if config.transfer.part == "head":
+            setting = on_features(setting, initial["student"])
+        trained = train(setting, learning, run, before) if method else untrained(config, before)
         run.phase("write")
         columns = {**columns_before(before), **trained.columns}
         results = {
@@ -89,6 +95,7 @@ def transfer(
             "student": student.name,
             "teacher": "+".join(teacher.name for teacher in teachers),
             "method": config.method.name,
+            "part": config.transfer.part,
             "schedule": config.schedule.name,
             "data": config.data.name,
             "class_names": list(dataset.class_names),
@@ -108,8 +115,8 @@ def transfer(
         log_results(loggers, results)
     if is_first_process():
         run.folder.write_predictions(columns)
-        for role, network in trained.learned.items():
-            export_classifier(network, run.folder.path / role, record=results, class_names=dataset.class_names)
+        for role in trained.learned:
+            export_classifier(models[role], run.folder.path / role, record=results, class_names=dataset.class_names)
     return run.finish(results)
 
 
@@ -129,28 +136,26 @@ class Trained(NamedTuple):
     guard: dict[str, Any] | None = None
 
 
-def train(
-    setting: Setting, models: Mapping[str, Classifier], initial: Classifier, run: Run, before: Answers
-) -> Trained:
+def train(setting: Setting, models: Mapping[str, Classifier], run: Run, before: Answers) -> Trained:
     """Train with the config's method, schedule and guard, then evaluate the networks that learned again.
 
     Args:
         setting: Shared by all stages.
-        models: By role; those that learn are changed in place.
-        initial: The initial student.
+        models: By role; those that learn are changed in place. The student may be its head alone.
         run: The run.
         before: All models' predictions on the test samples before training.
     """
     config = setting.config
     student, teachers = models["student"], {role: model for role, model in models.items() if role != "student"}
     run.phase("train")
+    initial = state_of(student) if config.guard.name != "off" else {}
     outcome = SCHEDULES[config.schedule.name](setting, student, teachers, run.folder, before)
     run.phase("after")
     learned = dict(models) if outcome.learners > 1 else {"student": student}
     columns, guard = {}, None
     if config.guard.name != "off":
         columns["unguarded"] = answers({"student": student}, setting.data, setting.outputs).prediction["student"]
-        guarded = guard_student(student, initial.network.state_dict(), setting)
+        guarded = guard_student(student, initial, setting)
         guard = guarded.record
         if is_first_process():
             run.folder.write_predictions(guarded.columns, "guard")
