@@ -43,7 +43,7 @@ class TableColumn:
     name: str
     heading: str
     kind: Literal["text", "number", "count", "interval", "link"]
-    cells: Sequence[Any]
+    cells: Sequence[Any] | NDArray[Any]
 
 
 @dataclass(frozen=True)

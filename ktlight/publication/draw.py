@@ -6,6 +6,8 @@ from typing import Any
 INK = "#797979"
 """Of texts and axes: its contrast is above 4 both on white and on the page's dark background."""
 PRINTED = "#222222"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
+"""Okabe and Ito's, which colour-blind people can tell apart, without yellow and black: legible on light and dark."""
 
 
 def theme(ink: str) -> dict[str, Any]:
@@ -13,6 +15,7 @@ def theme(ink: str) -> dict[str, Any]:
     text = {"labelColor": ink, "titleColor": ink, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"}
     return {
         "background": "transparent",
+        "range": {"category": list(COLOURS)},
         "font": "Helvetica, Arial, sans-serif",
         "view": {"stroke": None},
         "axis": {
@@ -32,7 +35,14 @@ def theme(ink: str) -> dict[str, Any]:
 
 
 def specification(chart: Any, ink: str = INK) -> dict[str, Any]:
-    """Return the Vega-Lite specification of an altair chart, with its data; any number of rows."""
+    """Return the Vega-Lite specification of an altair chart, with its data; any number of rows.
+
+    Args:
+        chart: The chart; or a specification without config, for what every run draws: altair takes long to import.
+        ink: Colour of texts and axes.
+    """
+    if isinstance(chart, dict):
+        return {**chart, "config": theme(ink)}
     import altair as alt
 
     with alt.data_transformers.enable("default", max_rows=None):

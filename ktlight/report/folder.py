@@ -22,6 +22,8 @@ from ktlight.report.owned import files_of_a_run
 PACKAGES = ("ktlight", "torch", "torchvision", "lightning", "timm", "torchmetrics", "hydra-core", "datasets")
 
 JUST_BEGUN = {"config.yaml", "environment.json", "curves.csv"}
+PAGE = "report.html"
+"""Made of the other files once the results are there."""
 TELLING = ("seconds", "versions", "models")
 """Fields of the results that tell of how they came about; `models` says from where."""
 
@@ -34,6 +36,7 @@ class RunFolder:
     environment.json       versions, machine, command
     results.json           the figures, in percent; there when the run is finished
     predictions.parquet    index, label, every model's prediction and confidence, a row a test sample
+    report.html            what came of it, to look at
     curves.csv             losses, shares and accuracies, a row an epoch
     guard.parquet          with a guard: what every point of the way says of the held-out training images
     discovery.json         of a discovery, with models, pairs, classes, expertise, examples and images.parquet: see
@@ -117,7 +120,7 @@ class RunFolder:
         earlier = RunFolder(self.aside)
         trained = list(earlier.path.glob("pretrain-*"))  # by now the zoo has these models
         same = (
-            {path.name for path in earlier.path.iterdir() if path not in trained}
+            {path.name for path in earlier.path.iterdir() if path not in trained} - {PAGE}
             <= {path.name for path in self.path.iterdir()}
             and earlier.config_file.exists()
             and earlier.config_file.read_text() == self.config_file.read_text()

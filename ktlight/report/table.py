@@ -24,6 +24,7 @@ def print_transfer(results: Mapping[str, Any], folder: Path, next_step: str) -> 
     console.print(escape(f"{results['method']}: {results['teacher']} -> {results['student']} on {results['data']}"))
     console.print(fitted(columns, console.width))
     console.print(escape(f"folder       {short(folder)}"))
+    console.print(escape(f"the page     {short(folder)}/report.html"))
     if results["epochs"]:
         console.print(escape(f"the student  timm.create_model('local-dir:{short(folder)}/student', pretrained=True)"))
     console.print(escape(f"next         {next_step}"))

@@ -17,6 +17,7 @@ from ktlight.data.dataset import ImageDataset
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.models.facts import model_facts
+from ktlight.publication.run_page import write_run_page
 from ktlight.report.advice import next_step
 from ktlight.report.results import more_confident, stage_figures, transfer_figures
 from ktlight.report.table import print_transfer, print_transfer_line, short
@@ -117,7 +118,10 @@ def transfer(
         run.folder.write_predictions(columns)
         for role in trained.learned:
             export_classifier(models[role], run.folder.path / role, record=results, class_names=dataset.class_names)
-    return run.finish(results)
+    complete = run.finish(results)
+    if is_first_process():
+        write_run_page(run.folder.path)
+    return complete
 
 
 class Trained(NamedTuple):

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import altair as alt
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
-"""Okabe and Ito's, which colour-blind people can tell apart, without yellow and black: legible on light and dark."""
+from ktlight.publication.draw import COLOURS
+
 DIVERGING: Final = "blueorange"
 SEQUENTIAL: Final = "viridis"
 WIDTH, HEIGHT = 560, 320

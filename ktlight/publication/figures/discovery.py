@@ -5,7 +5,8 @@ from typing import Any
 
 import altair as alt
 
-from ktlight.publication.figures.common import COLOURS, HEIGHT, WIDTH, category, chart, rule, scatter, unique
+from ktlight.publication.draw import COLOURS
+from ktlight.publication.figures.common import HEIGHT, WIDTH, category, chart, rule, scatter, unique
 
 FLIPS = "complementary knowledge (% of the samples)"
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import altair as alt
 
+from ktlight.publication.draw import COLOURS
 from ktlight.publication.figures.common import (
-    COLOURS,
     DIVERGING,
     HEIGHT,
     MANY,

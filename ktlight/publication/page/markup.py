@@ -40,8 +40,8 @@ def table(heading: str, number: int) -> str:
         f'<button type="button" id="csv-{number}">Save as CSV</button>'
         f'<output id="rows-{number}" aria-live="polite"></output></div>'
         f'<div class="table" id="table-{number}" aria-label="{name}"></div>'
-        '<p class="hint">Click a heading to sort. Numbers can be filtered by <code>&gt;5</code>, <code>&lt;5</code> or '
-        "<code>1..5</code>, words by a part of them or, whole, by <code>=word</code>.</p>",
+        '<p class="hint" hidden>Click a heading to sort. Numbers can be filtered by <code>&gt;5</code>, '
+        "<code>&lt;5</code> or <code>1..5</code>, words by a part of them or, whole, by <code>=word</code>.</p>",
     )
 
 

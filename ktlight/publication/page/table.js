@@ -1,6 +1,7 @@
 // Tables, by Tabulator: sorted, filtered, searched, copied, saved.
 
 const TALL = 15; // rows, from which on a table scrolls
+const FILTERED = 6; // rows, from which on its columns have filters
 const PRINTED = 200; // rows
 const SUGGESTED = 40; // different words, up to which a column's filter suggests them
 
@@ -15,10 +16,12 @@ function createTable(data, number, isPair) {
     return row;
   });
   const link = pairLink(columns, isPair);
+  const filtered = rows.length >= FILTERED;
+  host.nextElementSibling.hidden = !filtered || number > 0; // the hint on filters
   const restored = tableState(columns, number);
   const table = new Tabulator(host, {
     data: rows,
-    columns: columns.map((column, c) => tableColumn(column, c, link)),
+    columns: columns.map((column, c) => ({ ...tableColumn(column, c, link), headerFilter: filtered && "input" })),
     maxHeight: rows.length > TALL ? "34rem" : false,
     layout: "fitDataFill",
     nestedFieldSeparator: false,
@@ -80,7 +83,6 @@ function tableColumn({ heading, kind, cells }, c, link) {
     headerHozAlign: isWord(kind) ? "left" : "right",
     sorter: (a, b, _a, _b, _column, direction) => compare(a, b, kind, direction === "desc"),
     headerSortStartingDir: isWord(kind) ? "asc" : "desc",
-    headerFilter: "input",
     headerFilterFunc: (typed, cell) => passes(cell, String(typed), kind),
     headerFilterParams: { elementAttributes: { "aria-label": `Filter ${heading}`, ...suggestions } },
   };

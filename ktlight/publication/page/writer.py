@@ -1,6 +1,7 @@
 """Joins content, scripts and styles to one file."""
 
 from collections.abc import Iterator
+from functools import cache
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -37,8 +38,8 @@ def page_html(page: Page) -> str:
     scripted = bool(page.pair_map or tables)
     start = _start(page)
     rest = [
-        *(markup.table(heading, number) for number, heading in enumerate(page.tables)),
         markup.figures(page.figures) if page.figures else "",
+        *(markup.table(heading, number) for number, heading in enumerate(page.tables)),
         markup.provenance(page.provenance) if page.provenance else "",
         "</main>",
         *((_data("tables", as_json(tables)), *_scripts(bool(tables))) if scripted else ()),
@@ -53,8 +54,8 @@ def _start(page: Page) -> str:
     headings = [
         "Overview",
         *(["Pairs"] if page.pair_map else []),
-        *page.tables,
         *(["Figures"] if page.figures else []),
+        *page.tables,
         *(["Provenance"] if page.provenance else []),
     ]
     style = _own("vendor/tabulator/tabulator.min.css") + _own("page.css")
@@ -100,10 +101,16 @@ def _cuts(fewer_classes: bool, classes: int, fewer_examples: bool, examples: int
 def _scripts(tables: bool) -> Iterator[str]:
     """Yield the scripts; the table library is compressed, since it is most of a small page."""
     if tables:
-        yield f"<!-- Tabulator:\n{_own('vendor/tabulator/LICENSE')}-->"
-        yield _data("tabulator", _own("vendor/tabulator/tabulator.min.js"))
+        yield from _library()
     own = "\n".join(_own(f"{name}.js") for name in SCRIPTS)
     yield f'<script>\n"use strict";\n(() => {{\n{own}}})();\n</script>'
+
+
+@cache
+def _library() -> tuple[str, str]:
+    """Return the licence and the code of the table library."""
+    licence = f"<!-- Tabulator:\n{_own('vendor/tabulator/LICENSE')}-->"
+    return licence, _data("tabulator", _own("vendor/tabulator/tabulator.min.js"))
 
 
 def _data(name: str, text: str) -> str:

@@ -47,7 +47,7 @@ def test_paper_has_the_rows_of_the_tables(started: Any, page_file: Path) -> None
 
 def test_landmarks_headings_and_sections(started: Any, page_file: Path) -> None:
     with opened(started, page_file) as page:
-        assert page.texts("nav a") == ["Overview", "Pairs", "Runs", "Figures", "Provenance"]
+        assert page.texts("nav a") == ["Overview", "Pairs", "Figures", "Runs", "Provenance"]
         for landmark in ("header h1", "nav[aria-label]", "main", "section[aria-labelledby]"):
             assert page.tab.locator(landmark).count()
         page.tab.click("nav a:text-is('Figures')")
