@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import evaluate, input, measure, recipes, runs, startup, step, store
+from bench import evaluate, input, measure, page, recipes, runs, startup, step, store
 
-BENCHMARKS = (step, runs, store, input, startup, evaluate)
+BENCHMARKS = (step, runs, store, input, startup, evaluate, page)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda module: module.__name__)

@@ -87,19 +87,17 @@ function share(data, teacher, student, counts) {
 function examples(data, shown, [teacher, student]) {
   if (!shown.length) return [];
   const named = (number) => data.classes[number] ?? `class ${number}`;
-  const sure = (confidence) => (confidence === undefined || confidence === null ? "" : ` (${whole(confidence)}%)`);
-  const figures = shown.map((example) => {
-    const label = named(example.label);
-    const image = data.images[example.image];
+  const figures = shown.map(([number, label, answer, sureTeacher, sureStudent]) => {
+    const image = data.images[number];
     return element(
       "figure",
       {},
-      ...(image ? [element("img", { src: image, alt: label })] : []),
+      ...(image ? [element("img", { src: image, alt: named(label) })] : []),
       element(
         "figcaption",
         {},
-        element("span", { class: "right" }, `${label}${sure(example.teacher_confidence)}`),
-        element("span", { class: "wrong" }, `${named(example.answer)}${sure(example.student_confidence)}`),
+        element("span", { class: "right" }, `${named(label)} (${sureTeacher}%)`),
+        element("span", { class: "wrong" }, `${named(answer)} (${sureStudent}%)`),
       ),
     );
   });

@@ -1,13 +1,19 @@
 // What the writer packed into the page, and elements to show it with.
 
 async function read(name) {
-  const packed = document.getElementById(`${name}-data`);
-  if (!packed) return null;
+  if (!byId(`${name}-data`)) return null;
+  const stream = new Blob([bytesOf(name)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+// Takes packed data out of the page.
+function bytesOf(name) {
+  const packed = byId(`${name}-data`);
   const letters = atob(packed.textContent);
   const bytes = new Uint8Array(letters.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
   packed.remove();
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  return bytes;
 }
 
 const byId = (id) => document.getElementById(id);

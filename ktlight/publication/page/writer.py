@@ -42,7 +42,7 @@ def page_html(page: Page) -> str:
         *(markup.table(heading, number) for number, heading in enumerate(page.tables)),
         markup.provenance(page.provenance) if page.provenance else "",
         "</main>",
-        *((_data("tables", as_json(tables)), *_scripts(bool(tables))) if scripted else ()),
+        *((data_element("tables", as_json(tables)), *_scripts(bool(tables))) if scripted else ()),
         "</body>\n</html>\n",
     ]
     room = LIMIT - len("\n".join([start, "", *rest]))
@@ -58,7 +58,7 @@ def _start(page: Page) -> str:
         *page.tables,
         *(["Provenance"] if page.provenance else []),
     ]
-    style = _own("vendor/tabulator/tabulator.min.css") + _own("page.css")
+    style = own("vendor/tabulator/tabulator.min.css") + own("page.css")
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -82,9 +82,9 @@ def _pairs(pair_map: PairMap, room: int) -> str:
     most_classes, most_examples = most(pair_map.top_classes), most(pair_map.examples)
     for details in DETAILS:
         classes, examples = min(details[0], most_classes), min(details[1], most_examples)
-        data = _data("pair-map", as_json(pair_map_data(pair_map, classes, examples)))
+        data = data_element("pair-map", as_json(pair_map_data(pair_map, classes, examples)))
         cuts = list(_cuts(classes < most_classes, classes, examples < most_examples, examples))
-        html = markup.pair_map(_own("pair_map.html"), pair_map, cuts) + data
+        html = markup.pair_map(own("pair_map.html"), pair_map, cuts) + data
         if len(html) <= room:
             break
     return html
@@ -102,21 +102,22 @@ def _scripts(tables: bool) -> Iterator[str]:
     """Yield the scripts; the table library is compressed, since it is most of a small page."""
     if tables:
         yield from _library()
-    own = "\n".join(_own(f"{name}.js") for name in SCRIPTS)
-    yield f'<script>\n"use strict";\n(() => {{\n{own}}})();\n</script>'
+    code = "\n".join(own(f"{name}.js") for name in SCRIPTS)
+    yield f'<script>\n"use strict";\n(() => {{\n{code}}})();\n</script>'
 
 
 @cache
 def _library() -> tuple[str, str]:
     """Return the licence and the code of the table library."""
-    licence = f"<!-- Tabulator:\n{_own('vendor/tabulator/LICENSE')}-->"
-    return licence, _data("tabulator", _own("vendor/tabulator/tabulator.min.js"))
+    licence = f"<!-- Tabulator:\n{own('vendor/tabulator/LICENSE')}-->"
+    return licence, data_element("tabulator", own("vendor/tabulator/tabulator.min.js"))
 
 
-def _data(name: str, text: str) -> str:
+def data_element(name: str, text: str) -> str:
+    """Return what the page's script ``read(name)`` reads."""
     return f'<script type="application/gzip" id="{name}-data">{packed(text)}</script>'
 
 
-def _own(name: str) -> str:
+def own(name: str) -> str:
     """Return a file of this package as text."""
     return files("ktlight.publication.page").joinpath(name).read_text(encoding="utf-8")
