@@ -7,7 +7,7 @@ from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from ktlight.config.limits import check_options
-from ktlight.config.models import listed_teachers
+from ktlight.config.models import listed_models, listed_teachers
 from ktlight.errors import UserError
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
@@ -19,11 +19,13 @@ def check_config(config: DictConfig) -> None:
     """Check the values of a composed config, one job's.
 
     Raises:
-        UserError: If a reference cannot be resolved, an option has an invalid value, or the teachers cannot be read.
+        UserError: If a reference cannot be resolved, an option has an invalid value, or a list cannot be read.
     """
     check_references(config)
     check_options(config)
     teachers = listed_teachers(config)
+    if "models" in config:
+        listed_models(config, "models")
     if teachers and config.teacher.checkpoint is not None:
         raise UserError(
             f"teacher.checkpoint says nothing of the {len(teachers)} models in teachers=[...]: "

@@ -1,17 +1,23 @@
 """The models that a config names, as plain data."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from hydra.core.override_parser.types import Glob
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ktlight.config.model_source import model_node
-from ktlight.errors import UserError
-from ktlight.models.spec import PREPROCESSING, ModelConfig
+from ktlight.errors import UserError, nearest
+from ktlight.models.names import ALIASES, architectures, is_known, resolve
+from ktlight.models.spec import PREPROCESSING, ZOO_PREFIX, ModelConfig
 
 OPTIONS = ("checkpoint", *PREPROCESSING, "kwargs")
 """Options of a model besides its name."""
+TEXT_PATTERN = re.compile(r"glob\(([^()]+)\)")
+"""A pattern in a config file, or in quotes on the command line."""
 
 
 def model_config(group: DictConfig) -> ModelConfig:
@@ -41,9 +47,10 @@ def listed_teachers(config: DictConfig) -> list[ModelConfig]:
 
 
 def listed_models(config: DictConfig, option: str, instead: str = "") -> list[ModelConfig]:
-    """Return the models of a list.
+    """Return the models of a list, ``teachers`` or ``models``.
 
-    An entry is a name, or a mapping with a name and further options of a model; options left out are taken from
+    An entry is a name; ``glob(PATTERN)``, all names of timm that match and are not listed already; ``zoo:NAME``, a
+    model of the local zoo; or a mapping with a name and further options of a model. Options left out are taken from
     ``teacher``, except for the checkpoint.
 
     Args:
@@ -52,7 +59,7 @@ def listed_models(config: DictConfig, option: str, instead: str = "") -> list[Mo
         instead: What else the user can give, to be named in messages.
 
     Raises:
-        UserError: If it is not a list, an entry cannot be read, or a model is given twice.
+        UserError: If it is not a list, an entry cannot be read or matches nothing, or a model is given twice.
     """
     entries = config[option]
     if not isinstance(entries, ListConfig):
@@ -60,7 +67,15 @@ def listed_models(config: DictConfig, option: str, instead: str = "") -> list[Mo
             f"{option}={'null' if entries is None else entries} is no list of models: "
             f"write '{option}=[resnet50,vit_s]'{', or ' * bool(instead)}{instead}"
         )
-    models = [listed_model(config, option, entry) for entry in OmegaConf.to_container(entries, resolve=True)]  # type: ignore[union-attr]
+    found: list[Any] = OmegaConf.to_container(entries, resolve=True)  # type: ignore[assignment]
+    named = {resolve(entry) for entry in found if isinstance(entry, str) and is_known(entry)}
+    models = []
+    for entry in found:
+        names = [entry]
+        if (pattern := pattern_of(entry)) is not None:
+            names = [name for name in _matching(pattern, option) if name not in named]
+            named |= set(names)
+        models += [listed_model(config, option, name) for name in names]
     known = [replace(model, name="") for model in models]  # an alias is the same model
     for number, model in enumerate(models):
         if known[number] in known[:number]:
@@ -69,17 +84,39 @@ def listed_models(config: DictConfig, option: str, instead: str = "") -> list[Mo
 
 
 def listed_model(config: DictConfig, option: str, entry: Any) -> ModelConfig:
-    """Return the model of one entry of a list; see :func:`listed_models`."""
+    """Return the model of one entry of a list, of any kind but a pattern; see :func:`listed_models`."""
     options = {"name": entry} if isinstance(entry, str) else entry
     if not isinstance(options, dict) or not isinstance(options.get("name"), str):
         raise UserError(f"{option}: {entry!r} is neither a model name nor a mapping such as {{name: resnet50}}")
     if unknown := set(map(str, options)) - {"name", *OPTIONS}:
         raise UserError(f"{option}: a model has no option '{min(unknown)}': name, {', '.join(OPTIONS)}")
+    name, node = options["name"], None
+    if name.startswith(ZOO_PREFIX):
+        own = {"name": name.removeprefix(ZOO_PREFIX), "checkpoint": name}
+        node, options = OmegaConf.structured(ModelConfig(architecture="", **own)), {**options, **own}
     shared = {name: config.teacher[name] for name in OPTIONS if name != "checkpoint"}
     try:
-        return model_config(OmegaConf.merge(model_node(options["name"]), shared, options))  # type: ignore[arg-type]
+        return model_config(OmegaConf.merge(node or model_node(name), shared, options))  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
         raise UserError(f"{option}: {options['name']}: {str(error).partition(chr(10))[0]}") from error
+
+
+def pattern_of(entry: Any) -> Glob | None:
+    """Return the pattern of an entry such as ``glob(test_*)``, typed on the command line or as text; else None."""
+    if isinstance(entry, Mapping) and set(entry) == {"include", "exclude"}:  # as Hydra keeps it in a list
+        return Glob(list(entry["include"]), list(entry["exclude"]))
+    if isinstance(entry, str) and (written := TEXT_PATTERN.fullmatch(entry.strip())):
+        return Glob([written[1]])
+    return None
+
+
+def _matching(pattern: Glob, option: str) -> list[str]:
+    names = [str(name) for name in pattern.filter(list(architectures()))]
+    if not names:
+        typed = ", ".join(pattern.include)
+        stem = pattern.include[0].strip("*?") if pattern.include else ""
+        raise UserError(f"{option}: glob({typed}) matches no model.{nearest(stem, [*ALIASES, *architectures()])}")
+    return names
 
 
 def teacher_roles(count: int) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -15,6 +15,9 @@ from ktlight.config.checks import check_combinations, check_config
 from ktlight.config.location import BASE, config_directory
 from ktlight.config.model_source import MODEL_GROUPS, model_choices
 from ktlight.errors import UserError, nearest
+
+LISTS = ("teachers", "models")
+"""Options that take a list of models."""
 
 
 def check_overrides(
@@ -67,6 +70,8 @@ def _parse(override: str) -> Override:
         ) from error
     if parsed.is_delete() and not parsed.key_or_group.startswith("hydra"):
         raise UserError(f"{override}: an option cannot be taken away, only given another value")
+    if parsed.key_or_group in LISTS and parsed.value_type == ValueType.GLOB_CHOICE_SWEEP:
+        raise UserError(f"{override} is no list of models: write '{override.replace('=', '=[', 1)}]'")
     return parsed
 
 

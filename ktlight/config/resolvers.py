@@ -1,6 +1,7 @@
 """Resolvers for the config files: names of folders, and the lists shown by `--help`."""
 
 import operator
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ktlight.config.identity import run_id, sweep_id
 from ktlight.config.location import BASE, config_directory
+from ktlight.config.models import pattern_of
 from ktlight.models.names import ALIASES
+from ktlight.models.spec import ZOO_PREFIX
 
-MANY_TEACHERS = 3
+MANY_NAMES = 3
 """Maximum number of names in the name of a folder."""
 
 
@@ -19,6 +22,7 @@ def register_resolvers() -> None:
     """Register the resolvers: ``${run_id:}``, ``${sweep_id:}`` and the others below."""
     OmegaConf.register_new_resolver("run_id", run_id, replace=True)
     OmegaConf.register_new_resolver("teacher_names", teacher_names, replace=True)
+    OmegaConf.register_new_resolver("model_names", model_names, replace=True)
     OmegaConf.register_new_resolver("product", operator.mul, replace=True)
     OmegaConf.register_new_resolver("largest", largest, replace=True)
     OmegaConf.register_new_resolver("share_if", share_if, replace=True)
@@ -36,8 +40,23 @@ def teacher_names(teacher: str, teachers: Any) -> str:
     """
     if not isinstance(teachers, ListConfig):  # an error that is told of later, with more to say
         return teacher
-    names = [str(entry.get("name") if isinstance(entry, DictConfig) else entry) for entry in teachers] or [teacher]
-    return "+".join(names) if len(names) <= MANY_TEACHERS else f"{len(names)}-teachers"
+    return _joined([_file_name(entry) for entry in teachers] or [teacher], "teachers")
+
+
+def model_names(models: Any) -> str:
+    """Return the names of the list ``models`` as used in folder names, likewise."""
+    return _joined([_file_name(entry) for entry in models] if isinstance(models, ListConfig) else [], "models")
+
+
+def _joined(names: list[str], what: str) -> str:
+    return "+".join(names) if len(names) <= MANY_NAMES else f"{len(names)}-{what}"
+
+
+def _file_name(entry: Any) -> str:
+    """Return the name of a model, or the pattern of several, without what is special in a path or to a shell."""
+    pattern = pattern_of(entry)
+    name = entry.get("name") if isinstance(entry, DictConfig) else entry
+    return re.sub(r"[^\w.+-]", "", str(name).removeprefix(ZOO_PREFIX) if pattern is None else "".join(pattern.include))
 
 
 def largest(shares: Mapping[str, float]) -> float:

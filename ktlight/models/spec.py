@@ -5,6 +5,7 @@ from typing import Any
 
 from ktlight.errors import UserError
 
+ZOO_PREFIX = "zoo:"
 PREPROCESSING = ("img_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
 
 
@@ -17,7 +18,7 @@ class ModelConfig:
     Attributes:
         name: The user's name for it: an alias (``vit_b``) or a timm name. It appears in tables and folders.
         architecture: timm's name, optionally with the tag of the Hub weights (``resnet50.a1_in1k``);
-            see :func:`ktlight.models.names.resolve`.
+            see :func:`ktlight.models.names.resolve`. Empty: that of the zoo's model which ``checkpoint`` names.
         checkpoint: Weights to start from: a safetensors file, a weights-only ``.pt`` or ``.pth`` file, a timm folder,
             ``hf-hub:organisation/name`` or ``zoo:name``. None looks in the local zoo, then on the Hub.
         img_size: Side of the square input in pixels.

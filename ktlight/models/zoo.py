@@ -19,10 +19,10 @@ from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.models.provenance import trained_for
 from ktlight.models.recipe import Recipe
+from ktlight.models.spec import ZOO_PREFIX
 
 logger = logging.getLogger(__name__)
 
-ZOO_PREFIX = "zoo:"
 RECORD = "training_record.json"
 NAMES = "names.json"
 NAME = re.compile(r"[\w.-]+")

@@ -16,7 +16,7 @@ images.parquet       thumbnails of the examples' images, JPEG, as far as the bud
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, cast
@@ -33,7 +33,7 @@ FACTS = "discovery.json"
 TOP_PERCENTS = (2, 5, 20, 50)
 """The p of the top-p% classes."""
 
-NAME = pa.dictionary(pa.int32(), pa.string())
+NAME = pa.string()
 PERCENT = pa.float64()
 
 SCHEMAS: dict[str, pa.Schema] = {
@@ -42,6 +42,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("model", pa.string()),  # unique: the user's name, numbered where it occurs more than once
             ("acc", PERCENT),
             ("num_params", pa.int64()),
+            ("architecture", pa.string()),  # timm's name
             ("family", pa.string()),  # the module that defines it, such as vision_transformer
             ("weights", pa.string()),  # SHA-256
             ("provenance", pa.string()),  # where the weights came from, in words
@@ -136,6 +137,26 @@ class Similarity(TypedDict):
     closest: list[tuple[str, str, float]]
 
 
+class Concentration(TypedDict):
+    """Where positive flips lie, over all pairs that have any.
+
+    Attributes:
+        pairs: Number of those pairs.
+        flip_entropy: Median, in nats.
+        num_top_classes: Median number of top-p% classes, by p as a string.
+        chance_flips: The median number of positive flips, in samples.
+        chance_entropy: Entropy of so many samples drawn at random, on average: what any few samples would show.
+        chance_num_top_classes: The same for the number of top-p% classes.
+    """
+
+    pairs: int
+    flip_entropy: float
+    num_top_classes: dict[str, float]
+    chance_flips: int
+    chance_entropy: float
+    chance_num_top_classes: dict[str, float]
+
+
 class Facts(TypedDict):
     """The fields of ``discovery.json``.
 
@@ -152,6 +173,7 @@ class Facts(TypedDict):
         failed: ``model`` and ``reason`` of those that were not asked.
         intervals: How intervals of positive flips were computed, in words.
         best_pairs: The pairs to try: rows of ``pairs.parquet``, most positive flips first, a student once.
+        concentration: See `Concentration`; null without positive flips.
         coverage: Greedy choice: ``model``, and ``covered`` (percent of the samples that any model so far is right on).
         coverage_of_all: The same for all models together.
         duplicates: Near duplicates: ``first``, ``second``, and their ``consistency``.
@@ -175,6 +197,7 @@ class Facts(TypedDict):
     failed: list[dict[str, str]]
     intervals: str
     best_pairs: list[dict[str, Any]]
+    concentration: Concentration | None
     coverage: list[dict[str, Any]]
     coverage_of_all: float | None
     duplicates: list[dict[str, Any]]
@@ -236,9 +259,23 @@ def write_facts(folder: Path, facts: Facts) -> None:
     write_text(folder / FACTS, json.dumps(facts, indent=2, allow_nan=False) + "\n")
 
 
-def write_table(folder: Path, name: str, columns: Mapping[str, Any]) -> None:
-    """Write one of the tables whole, with the columns of its schema; NaN becomes null."""
+def write_table(folder: Path, name: str, blocks: Iterable[Mapping[str, Any]]) -> None:
+    """Write one of the tables, block by block, with the columns of its schema; NaN becomes null."""
     schema = SCHEMAS[name]
-    arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in schema]
-    table = pa.table(arrays, schema=schema)
-    write_atomically(folder / f"{name}.parquet", lambda file: pq.write_table(table, file))
+
+    def write(file: Path) -> None:
+        with pq.ParquetWriter(file, schema) as writer:
+            for columns in blocks:
+                arrays = [_array(columns[field.name], field.type) for field in schema]
+                writer.write_table(pa.table(arrays, schema=schema))
+
+    write_atomically(folder / f"{name}.parquet", write)
+
+
+def named(numbers: Any, names: Sequence[str]) -> pa.Array:
+    """Return a column of names that are given by their numbers."""
+    return pa.array(names, NAME).take(pa.array(numbers))
+
+
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, kind, from_pandas=True)

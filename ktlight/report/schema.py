@@ -141,7 +141,40 @@ class Transfer(Measured):
     average: NotRequired[dict[str, float]]
 
 
-KINDS: dict[str, type[Any]] = {"transfer": Transfer, "pretrain": Pretraining, "evaluate": Evaluation}
+class Discovered(Results):
+    """Fields of ``task=discover``; `ktlight.report.discovery` describes its files, which have all figures.
+
+    Attributes:
+        data: Name of the data set.
+        evaluated_on: ``val`` or ``holdout``.
+        num_eval: Number of samples.
+        num_train: Number of training images, all of them.
+        weights: SHA-256 of the weights of each model that was asked.
+        architectures: timm's name of each of them.
+        given: The options of each model in the list: ``name`` (empty for ``zoo:NAME``), ``checkpoint`` and so on.
+        failed: The models that were not, with the reason.
+        best_pairs: The pairs to try.
+        summary: The findings in sentences.
+    """
+
+    data: str
+    evaluated_on: str
+    num_eval: int
+    num_train: int
+    weights: dict[str, str]
+    architectures: dict[str, str]
+    given: dict[str, dict[str, Any]]
+    failed: list[dict[str, str]]
+    best_pairs: list[dict[str, Any]]
+    summary: list[str]
+
+
+KINDS: dict[str, type[Any]] = {
+    "transfer": Transfer,
+    "pretrain": Pretraining,
+    "evaluate": Evaluation,
+    "discover": Discovered,
+}
 """The fields by task; other tasks have those of `Results`."""
 
 

@@ -14,8 +14,8 @@ from ktlight.models.facts import line
 from ktlight.models.network import recorded_config
 from ktlight.models.provenance import Provenance
 from ktlight.models.recipe import Recipe
-from ktlight.models.spec import ModelConfig
-from ktlight.models.zoo import ZOO_PREFIX, Entry, Zoo
+from ktlight.models.spec import ZOO_PREFIX, ModelConfig
+from ktlight.models.zoo import Entry, Zoo
 from ktlight.report.files import check_writable
 from ktlight.stages.pretraining import on_the_spot, pretrain, pretraining_recipe
 from ktlight.training.processes import is_first_process
@@ -82,7 +82,8 @@ def locate(model: ModelConfig, zoo: Zoo, data_identity: str) -> tuple[ModelConfi
     if not model.checkpoint.startswith(ZOO_PREFIX):
         return model, provenance_of(model)
     entry = zoo.named(model.checkpoint.removeprefix(ZOO_PREFIX), data_identity)
-    return replace(model, checkpoint=str(entry.folder)), entry_provenance(entry)
+    architecture = model.architecture or entry.record["architecture"]
+    return replace(model, architecture=architecture, checkpoint=str(entry.folder)), entry_provenance(entry)
 
 
 def check_small_enough(config: DictConfig, model: ModelConfig, dataset: ImageDataset, zoo: Zoo) -> None:

@@ -36,6 +36,7 @@ TASKS = {
     "transfer": Task("ktlight.tasks.transfer"),
     "pretrain": Task("ktlight.tasks.pretrain"),
     "evaluate": Task("ktlight.tasks.evaluate"),
+    "discover": Task("ktlight.tasks.discover"),
     "store": Task("ktlight.tasks.store", once=False),
     "zoo": Task("ktlight.tasks.zoo", once=False),
 }

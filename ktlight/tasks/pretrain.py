@@ -11,8 +11,8 @@ from ktlight.config.models import model_config
 from ktlight.data.dataset import ImageDataset
 from ktlight.models.build import build_classifier, entry_provenance
 from ktlight.models.recipe import Recipe
-from ktlight.models.spec import ModelConfig
-from ktlight.models.zoo import ZOO_PREFIX, Entry, Zoo
+from ktlight.models.spec import ZOO_PREFIX, ModelConfig
+from ktlight.models.zoo import Entry, Zoo
 from ktlight.report.files import check_writable
 from ktlight.report.table import print_pretrain
 from ktlight.stages.pretraining import measure, pretrain, pretraining_config, pretraining_recipe
