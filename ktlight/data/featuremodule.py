@@ -32,6 +32,10 @@ class FeatureDataModule(ImageDataModule):
         self.features = features
         self._feature_readers: dict[str, FeatureReader] = {}
 
+    def training_features(self, view: int) -> OrderedView:
+        """Return the features of one view of all training rows, in order."""
+        return self._ordered(self._training_reader(), self.train_rows, view, "features")
+
     def _training_reader(self) -> FeatureReader:
         return self._feature_reader("views", self._train_table, self.train_rows, self.training_view)
 

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from ktlight.errors import UserError
 
 WRITTEN = (
-    r"config\.yaml|environment\.json|report\.html|results\.json|curves\.csv|predictions\.parquet|guard\.parquet|wandb_id\.txt"
+    r"config\.yaml|environment\.json|report\.html|results\.json|curves\.csv|predictions\.parquet|guard\.parquet|(recommendations|scores|finished|evaluation)\.parquet|wandb_id\.txt"
     r"|discovery\.json|(models|pairs|classes|expertise|examples|images)\.parquet"
     r"|student|teacher\d*|stages|checkpoints|tensorboard|pretrain-.+"
 )

@@ -175,15 +175,16 @@ def sample_router(
     rule = setting.rule
     if rule is None:
         return []
-    candidates = rule.candidates([LiveSource(name, model) for name, model in initial.items()])
-    if rule.prepared_on:
-        prepare(rule, candidates, setting)
+    candidates = prepared(rule, initial, setting)
     sources = setting.outputs.sources(candidates, setting.data, epochs, features)
     return [SampleRouter(sources, rule, features)]
 
 
-def prepare(rule: RoutingRule, candidates: Sequence[LiveSource], setting: Setting) -> None:
-    """Show a rule what its candidates say of the plain training images that it asks for."""
+def prepared(rule: RoutingRule, initial: Mapping[str, Classifier], setting: Setting) -> list[LiveSource]:
+    """Return the candidates of a rule, once it has seen what they say of the plain training images that it asks for."""
+    candidates = rule.candidates([LiveSource(name, model) for name, model in initial.items()])
+    if rule.prepared_on is None:
+        return candidates
     data = setting.data
     shown = data.holdout_images if rule.prepared_on == "holdout" else data.training_images
     images = [shown(candidate.classifier.framing) for candidate in candidates]
@@ -192,6 +193,7 @@ def prepare(rule: RoutingRule, candidates: Sequence[LiveSource], setting: Settin
         for candidate, view in zip(candidates, images, strict=True)
     ]
     rule.prepare(torch.stack(logits), torch.from_numpy(images[0].labels))
+    return candidates
 
 
 def restraint(config: DictConfig) -> list[Callback]:

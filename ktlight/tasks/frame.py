@@ -35,6 +35,7 @@ class Task(NamedTuple):
 TASKS = {
     "transfer": Task("ktlight.tasks.transfer"),
     "pretrain": Task("ktlight.tasks.pretrain"),
+    "recommend": Task("ktlight.tasks.recommend"),
     "evaluate": Task("ktlight.tasks.evaluate"),
     "discover": Task("ktlight.tasks.discover"),
     "store": Task("ktlight.tasks.store", once=False),

@@ -14,6 +14,15 @@ logger = logging.getLogger(__name__)
 
 
 def transfer_epochs(config: DictConfig, data: ImageDataModule, learners: Sequence[Classifier] = ()) -> int:
+    """Return the number of epochs of one training, and say where it comes from; see :func:`planned_epochs`."""
+    epochs = planned_epochs(config, data, learners)
+    if learners and config.trainer.max_epochs is None:
+        steps = optimizer_steps(config, data)
+        logger.info("Transfer: %d epochs of %d steps, by the recipe; trainer.max_epochs= changes it", epochs, steps)
+    return epochs
+
+
+def planned_epochs(config: DictConfig, data: ImageDataModule, learners: Sequence[Classifier] = ()) -> int:
     """Return the number of epochs of one training: ``trainer.max_epochs``, else the recipe's.
 
     Args:
@@ -24,15 +33,17 @@ def transfer_epochs(config: DictConfig, data: ImageDataModule, learners: Sequenc
     if config.trainer.max_epochs is not None:
         return int(config.trainer.max_epochs)
     recipe = config.recipe
-    batches = data.steps_per_epoch(world_size(config.trainer))
-    steps = max(1, math.ceil(batches / config.trainer.accumulate_grad_batches))
     share = 1.0
     if recipe.parameters is not None:
         share = min(1.0, math.sqrt(recipe.parameters / max([1, *map(learning_parameters, learners)])))
-    epochs = recipe_epochs(steps, recipe.epochs, math.ceil(recipe.steps * share), recipe.max_steps)
-    if learners:
-        logger.info("Transfer: %d epochs of %d steps, by the recipe; trainer.max_epochs= changes it", epochs, steps)
-    return epochs
+    steps = optimizer_steps(config, data)
+    return recipe_epochs(steps, recipe.epochs, math.ceil(recipe.steps * share), recipe.max_steps)
+
+
+def optimizer_steps(config: DictConfig, data: ImageDataModule) -> int:
+    """Return the number of optimiser steps of an epoch."""
+    batches = data.steps_per_epoch(world_size(config.trainer))
+    return max(1, math.ceil(batches / int(config.trainer.accumulate_grad_batches)))
 
 
 def learning_parameters(network: Classifier) -> int:
