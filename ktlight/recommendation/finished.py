@@ -13,8 +13,8 @@ from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.models.build import build_classifier
 from ktlight.models.classifier import Classifier
-from ktlight.models.spec import PREPROCESSING, ModelConfig
-from ktlight.models.zoo import ZOO_PREFIX, Zoo
+from ktlight.models.spec import PREPROCESSING, ZOO_PREFIX, ModelConfig
+from ktlight.models.zoo import Zoo
 from ktlight.report.runs import Finished, Unreadable, read_runs
 from ktlight.stages.trained import locate
 

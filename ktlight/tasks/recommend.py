@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 from tqdm.auto import tqdm
 
 from ktlight.answers.stored import OutputStore
 from ktlight.config.methods import listed_methods, with_method, without
-from ktlight.config.models import listed_models, model_config
+from ktlight.config.models import OPTIONS, listed_models, model_config
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
 from ktlight.models.facts import model_facts
+from ktlight.models.spec import ModelConfig
 from ktlight.recommendation.advice import Known, cases_of, forecast, known_of, ranked
 from ktlight.recommendation.cost import costs
 from ktlight.recommendation.evaluation import evaluate
@@ -79,7 +80,6 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
     scores = scored(scorer, candidates, "Probing")
     known = finished_runs(config, dataset, [frozen, *teachers], scorer, methods, run)
     run.phase("write")
-    entries: Any = OmegaConf.to_container(config.models, resolve=True)
     cases = cases_of(candidates, scores)
     forecasts, basis = forecast(cases, known, config.recommend.learn_from)
     called = unique_names(teachers)
@@ -99,7 +99,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
             "basis": basis,
             "finished_runs": len(known.delta) if known else 0,
             "best": {key: rows[0][key] for key in ("teacher", "method", "expected_delta")},
-            "command": next_command(config, rows[0], dict(zip(called.values(), entries, strict=True))),
+            "command": next_command(config, rows[0], dict(zip(called.values(), listed, strict=True))),
             "models": {role: model_facts(model) for role, model in by_role.items()},
         }
     )
@@ -184,7 +184,7 @@ def score_rows(
     ]
 
 
-def next_command(config: DictConfig, best: Mapping[str, Any], entries: Mapping[str, Any]) -> str | None:
+def next_command(config: DictConfig, best: Mapping[str, Any], listed: Mapping[str, ModelConfig]) -> str | None:
     """Return the command of a recommendation; None if it is to do nothing.
 
     The images held out here stay so, for models that are trained on the spot have not seen them.
@@ -192,13 +192,13 @@ def next_command(config: DictConfig, best: Mapping[str, Any], entries: Mapping[s
     Args:
         config: The composed config.
         best: The recommendation.
-        entries: What was typed in ``models`` for each teacher.
+        listed: The teachers by what they are called in it.
     """
     if best["teacher"] is None:
         return None
-    entry = entries[best["teacher"]]
-    options = {"name": entry} if isinstance(entry, str) else dict(entry)
-    teacher = [f"teacher={options.pop('name')}", *(f"teacher.{key}={value}" for key, value in options.items())]
+    model = listed[best["teacher"]]
+    own = [(name, getattr(model, name)) for name in OPTIONS if getattr(model, name) != config.teacher[name]]
+    teacher = [f"teacher={model.name}", *(f"teacher.{name}={value}" for name, value in own)]
     typed = without(HydraConfig.get().overrides.task, *OWN)
     held_out = f"data.holdout={config.data.holdout}"
     return shlex.join(
