@@ -97,11 +97,14 @@ def _check(arguments: list[str]) -> None:
     typed = get_args(arguments)
     if typed.help or typed.hydra_help or typed.shell_completion:
         return
+    from ktlight.tasks.frame import named_task
+
     folders = [str(Path(typed.config_dir).absolute())] if typed.config_dir else []
     config = check_overrides(typed.overrides, folders, typed.config_name or "config")
     if typed.cfg or typed.info:
         return
-    check_parts(config)
+    if named_task(config).parts:
+        check_parts(config)
     is_sweep = typed.multirun or config.hydra.mode == RunMode.MULTIRUN
     part = "sweep" if is_sweep else "run"
     option = f"hydra.{part}.dir=FOLDER"

@@ -19,12 +19,15 @@ class Comparison(Callback):
 
 
 def show_comparison() -> None:
-    """Print the transfers of the sweep that has just ended, if there was one, and write them as ``comparison.csv``."""
+    """Print the transfers of the sweep that has just ended, if there was one; write ``comparison.csv`` and its page."""
     while _sweeps:
         folder = _sweeps.pop()
+        from ktlight.publication.finished import write_page_of
+        from ktlight.publication.publish import write_sweep_page
         from ktlight.report.comparison import print_comparison
         from ktlight.report.runs import read_runs
         from ktlight.report.spreadsheet import write_comparison
+        from ktlight.report.table import short
         from ktlight.report.typed import typed_options
 
         finished, unreadable = read_runs([folder])
@@ -38,3 +41,5 @@ def show_comparison() -> None:
         if transfers:
             print_comparison(transfers, folder)
             write_comparison(transfers, folder / "comparison.csv")
+            if page := write_page_of(folder, write_sweep_page):
+                print(f"page     {short(page)}")

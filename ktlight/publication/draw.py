@@ -14,6 +14,7 @@ def theme(ink: str) -> dict[str, Any]:
     """Return the look of all figures, as Vega-Lite's config."""
     text = {"labelColor": ink, "titleColor": ink, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"}
     return {
+        "aria": False,  # the page describes a figure as a whole; descriptions of every mark double the file
         "background": "transparent",
         "range": {"category": list(COLOURS)},
         "font": "Helvetica, Arial, sans-serif",

@@ -4,6 +4,7 @@ Seeds come first: the runs of one method, teacher and student are averaged to th
 over pairs. Nothing is ever averaged over different samples.
 """
 
+from itertools import permutations
 from math import inf, nan, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ PAIR = ["samples", "method", "teacher", "student"]
 FACTS = ["teacher_kind", "student_kind", "teacher_params", "student_params"]
 MEANS = ["acc_teacher", "acc_before", "acc_after", "difference", "delta", "gain", "loss", "complementary_knowledge",
          "transfer_rate"]  # fmt: skip
+SUCCESS = ["method", "median_success", "mean_delta", "n", "samples", "ci95_low", "ci95_high", "pairs", "pairs_in_grid",
+           "runs", "better", "worse", "mean_delta_common", "pairs_common"]  # fmt: skip
 EDGES = (-inf, -15.0, -3.0, -1.0, 1.0, 3.0, 15.0, inf)
 """Of the bins of the performance difference, in points: those of Roth et al. with open ends."""
 
@@ -53,7 +56,7 @@ def student_table(pairs: "DataFrame") -> "DataFrame":
     return table.reset_index()
 
 
-def success_table(runs: "DataFrame") -> "DataFrame":
+def success_table(pairs: "DataFrame") -> "DataFrame":
     """Return one row per method: the median success over students, and the mean delta over pairs with its interval.
 
     ``n`` counts students, ``pairs`` the pairs that the mean is over, of ``pairs_in_grid``. Where methods were tried on
@@ -63,35 +66,51 @@ def success_table(runs: "DataFrame") -> "DataFrame":
     """
     import pandas as pd
 
-    pairs = pair_table(runs)
     students, rows = student_table(pairs), []
-    for (samples, method), of_method in pairs.groupby(["samples", "method"], sort=False):
-        others = pairs[pairs["samples"] == samples]
-        common = _common(others)
-        shared = of_method[of_method.set_index(["teacher", "student"]).index.isin(common)]
-        mine = students[(students["samples"] == samples) & (students["method"] == method)]
-        low, high = two_way_interval(of_method["delta"], of_method["teacher"], of_method["student"])
-        if len(of_method) == 1:
-            low, high = of_method["low"].iloc[0], of_method["high"].iloc[0]
-        rows.append(
-            {
-                "method": method,
-                "median_success": mine["success"].median(),
-                "mean_delta": of_method["delta"].mean(),
-                "n": len(mine),
-                "samples": samples,
-                "ci95_low": low,
-                "ci95_high": high,
-                "pairs": len(of_method),
-                "pairs_in_grid": len(_grid_pairs(others)),
-                "runs": int(of_method["runs"].sum()),
-                "better": int((of_method["low"] > 0).sum()),
-                "worse": int((of_method["high"] < 0).sum()),
-                "mean_delta_common": shared["delta"].mean() if len(shared) else nan,
-                "pairs_common": len(shared),
-            }
-        )
-    return pd.DataFrame(rows, columns=None if rows else ["method", "median_success", "mean_delta", "n", "samples"])
+    for samples, others in pairs.groupby("samples", sort=False):
+        in_grid, common = len(_grid_pairs(others)), _common(others)
+        for method, mine in others.groupby("method", sort=False):
+            shared = mine[mine.set_index(["teacher", "student"]).index.isin(common)]
+            success = students["success"][(students["samples"] == samples) & (students["method"] == method)]
+            low, high = _mean_interval(mine)
+            rows.append(
+                {
+                    "method": method,
+                    "median_success": success.median(),
+                    "mean_delta": mine["delta"].mean(),
+                    "n": len(success),
+                    "samples": samples,
+                    "ci95_low": low,
+                    "ci95_high": high,
+                    "pairs": len(mine),
+                    "pairs_in_grid": in_grid,
+                    "runs": int(mine["runs"].sum()),
+                    "better": int((mine["low"] > 0).sum()),
+                    "worse": int((mine["high"] < 0).sum()),
+                    "mean_delta_common": shared["delta"].mean() if len(shared) else nan,
+                    "pairs_common": len(shared),
+                }
+            )
+    return pd.DataFrame(rows, columns=SUCCESS)
+
+
+def difference_table(pairs: "DataFrame") -> "DataFrame":
+    """Return how much more each method gains than each other one, over the pairs that both have.
+
+    ``difference`` is the mean over these pairs of the delta of ``method`` minus that of ``other``, with the interval of
+    `two_way_interval`, which is not there for a single pair.
+    """
+    import pandas as pd
+
+    rows = []
+    for samples, group in pairs.groupby("samples", sort=False):
+        deltas = group.pivot(index=["teacher", "student"], columns="method", values="delta")
+        for method, other in permutations(deltas.columns, 2):
+            more = (deltas[method] - deltas[other]).dropna()
+            if len(more):
+                low, high = two_way_interval(more, *(more.index.get_level_values(level) for level in (0, 1)))
+                rows.append((samples, method, other, more.mean(), low, high, len(more)))
+    return pd.DataFrame(rows, columns=["samples", "method", "other", "difference", "ci95_low", "ci95_high", "pairs"])
 
 
 def missing_table(runs: "DataFrame") -> "DataFrame":
@@ -171,7 +190,7 @@ def correlations(pairs: "DataFrame") -> "DataFrame":
                 r = pearson(column[known].to_numpy(float), group[outcome][known].to_numpy(float))
                 rows.append({"samples": samples, "method": method, "property": name, "outcome": outcome, "r": r,
                              "n": int(known.sum())})  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["samples", "method", "property", "outcome", "r", "n"])
 
 
 def properties(pairs: "DataFrame") -> dict[str, Any]:
@@ -203,6 +222,12 @@ def _cluster_variance(error: NDArray[np.float64], cluster: NDArray[np.int64]) ->
     count = len(np.unique(cluster))
     sums = np.bincount(cluster, error)
     return float(count / max(1, count - 1) * (sums**2).sum() / len(error) ** 2)
+
+
+def _mean_interval(pairs: "DataFrame") -> tuple[float, float]:
+    if len(pairs) == 1:
+        return float(pairs["low"].iloc[0]), float(pairs["high"].iloc[0])
+    return two_way_interval(pairs["delta"], pairs["teacher"], pairs["student"])
 
 
 def _grid_pairs(rows: "DataFrame") -> list[tuple[str, str]]:

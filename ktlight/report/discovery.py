@@ -220,15 +220,24 @@ class Discovery:
     folder: Path
     facts: Facts
 
-    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return one of the tables, ``pairs`` for instance, or some of its columns.
+    def table(self, name: str, columns: Sequence[str] | None = None, **where: str) -> pa.Table:
+        """Return one of the tables, ``pairs`` for instance, or some of its columns and rows.
+
+        Args:
+            name: Of the table.
+            columns: Names of the columns; all if None.
+            where: The value that a column has in the rows to return.
 
         Raises:
             UserError: If the file is missing or damaged.
         """
         file = self.folder / f"{name}.parquet"
         try:
-            return pq.read_table(file, columns=None if columns is None else list(columns))
+            return pq.read_table(
+                file,
+                columns=None if columns is None else list(columns),
+                filters=[(column, "==", value) for column, value in where.items()] or None,
+            )
         except (OSError, pa.ArrowException) as error:
             raise UserError(f"{file} cannot be read ({error}): run the discovery again") from error
 

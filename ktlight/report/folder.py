@@ -8,16 +8,14 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from ktlight.errors import UserError
 from ktlight.report.files import write_atomically, write_text
 from ktlight.report.owned import files_of_a_run
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PACKAGES = ("ktlight", "torch", "torchvision", "lightning", "timm", "torchmetrics", "hydra-core", "datasets")
 
@@ -36,7 +34,7 @@ class RunFolder:
     environment.json       versions, machine, command
     results.json           the figures, in percent; there when the run is finished
     predictions.parquet    index, label, every model's prediction and confidence, a row a test sample
-    report.html            what came of it, to look at
+    report.html            what came of it, to look at; of a report, with figures/ and tables/
     curves.csv             losses, shares and accuracies, a row an epoch
     guard.parquet          with a guard: what every point of the way says of the held-out training images
     discovery.json         of a discovery, with models, pairs, classes, expertise, examples and images.parquet: see
@@ -73,6 +71,8 @@ class RunFolder:
 
     def epochs_kept(self) -> dict[str, int]:
         """Return how many whole epochs each part of an unfinished run can be continued from; "." is the run itself."""
+        import torch
+
         return {
             str(file.parent.parent.relative_to(self.path)): torch.load(file, mmap=True, weights_only=True)["epoch"] + 1
             for file in self.checkpoints
@@ -155,6 +155,8 @@ class RunFolder:
 
     def write_environment(self) -> None:
         """Write what the figures may depend on besides the config."""
+        import torch
+
         gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
         facts = {
             "command": sys.argv,
@@ -167,8 +169,11 @@ class RunFolder:
         }
         write_text(self.path / "environment.json", json.dumps(facts, indent=2))
 
-    def write_predictions(self, columns: Mapping[str, Tensor], name: str = "predictions") -> None:
+    def write_predictions(self, columns: Mapping[str, "Tensor"], name: str = "predictions") -> None:
         """Write the columns ``[n]`` as a parquet file."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         table = pa.table({name: column.cpu().numpy() for name, column in columns.items()})
         write_atomically(self.path / f"{name}.parquet", lambda file: pq.write_table(table, file))
 

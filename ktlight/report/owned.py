@@ -15,6 +15,7 @@ from ktlight.errors import UserError
 WRITTEN = (
     r"config\.yaml|environment\.json|report\.html|results\.json|curves\.csv|predictions\.parquet|guard\.parquet|(recommendations|scores|finished|evaluation)\.parquet|wandb_id\.txt"
     r"|discovery\.json|(models|pairs|classes|expertise|examples|images)\.parquet"
+    r"|figures|tables"
     r"|student|teacher\d*|stages|checkpoints|tensorboard|pretrain-.+"
 )
 OF_A_RUN = re.compile(rf"({WRITTEN})|\.({WRITTEN})[.-][\w-]+")

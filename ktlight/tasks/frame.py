@@ -26,10 +26,12 @@ class Task(NamedTuple):
     Attributes:
         module: Imported only when the task runs, since it needs torch.
         once: Whether resuming a finished run only shows it again, rather than repeating it.
+        parts: Whether it uses the parts that a config names; finding them takes the seconds of loading torch.
     """
 
     module: str
     once: bool = True
+    parts: bool = True
 
 
 TASKS = {
@@ -40,6 +42,7 @@ TASKS = {
     "discover": Task("ktlight.tasks.discover"),
     "store": Task("ktlight.tasks.store", once=False),
     "zoo": Task("ktlight.tasks.zoo", once=False),
+    "report": Task("ktlight.tasks.report", once=False, parts=False),
 }
 
 
@@ -50,10 +53,9 @@ def run_task(config: DictConfig) -> dict[str, Any]:
         UserError: If the input cannot work, or the disk or memory is full.
     """
     check_config(config)
-    check_parts(config)
-    if config.task.name not in TASKS:
-        raise UserError(f"unknown task '{config.task.name}'.{nearest(config.task.name, TASKS)}")
-    task = TASKS[config.task.name]
+    task = named_task(config)
+    if task.parts:
+        check_parts(config)
     module = import_module(task.module)
     path = Path(HydraConfig.get().runtime.output_dir)
     with errors_to_mend(), opened(config, path, "hydra.run.dir=FOLDER") as run:
@@ -62,6 +64,17 @@ def run_task(config: DictConfig) -> dict[str, Any]:
     if is_first_process():
         module.show(results, path)
     return results
+
+
+def named_task(config: DictConfig) -> Task:
+    """Return the task that the config names.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    if config.task.name not in TASKS:
+        raise UserError(f"unknown task '{config.task.name}'.{nearest(config.task.name, TASKS)}")
+    return TASKS[config.task.name]
 
 
 @contextmanager

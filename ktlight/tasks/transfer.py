@@ -17,6 +17,7 @@ from ktlight.data.dataset import ImageDataset
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.models.facts import model_facts
+from ktlight.publication.finished import write_page_of
 from ktlight.publication.run_page import write_run_page
 from ktlight.report.advice import next_step
 from ktlight.report.results import more_confident, stage_figures, transfer_figures
@@ -120,7 +121,7 @@ def transfer(
             export_classifier(models[role], run.folder.path / role, record=results, class_names=dataset.class_names)
     complete = run.finish(results)
     if is_first_process():
-        write_run_page(run.folder.path)
+        write_page_of(run.folder.path, write_run_page)
     return complete
 
 

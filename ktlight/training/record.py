@@ -6,18 +6,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from ktlight.config.identity import lasting
-from ktlight.data.dataset import ImageDataset
-from ktlight.models.classifier import Classifier
 from ktlight.report.folder import RunFolder
 from ktlight.report.owned import check_owned, locked
 from ktlight.report.schema import SCHEMA
 from ktlight.training.processes import is_first_process, wait_for_all
+
+if TYPE_CHECKING:  # a report needs neither images nor models, nor the seconds that loading torch takes
+    from ktlight.data.dataset import ImageDataset
+    from ktlight.models.classifier import Classifier
 
 logger = logging.getLogger(__name__)
 
@@ -52,20 +53,19 @@ class Run:
         self.begin()
         return Run(config, RunFolder(self.folder.path / name))
 
-    @rank_zero_only
     def begin(self) -> None:
         """Set an earlier run's files aside, unless it is being resumed; files are written from here on."""
-        if not self.config.resume and (aside := self.folder.set_aside()):
+        if is_first_process() and not self.config.resume and (aside := self.folder.set_aside()):
             logger.info("What an earlier run had left in this folder is now in %s", aside)
 
-    @rank_zero_only
-    def record_start(self, dataset: ImageDataset, models: Mapping[str, Classifier]) -> None:
+    def record_start(self, dataset: "ImageDataset", models: Mapping[str, "Classifier"]) -> None:
         """Begin, and write the environment and the resolved config, with the identity of data and weights."""
         self.begin()
-        self.folder.write_config(self.described(dataset, models))
-        self.folder.write_environment()
+        if is_first_process():
+            self.folder.write_config(self.described(dataset, models))
+            self.folder.write_environment()
 
-    def described(self, dataset: ImageDataset, models: Mapping[str, Classifier]) -> str:
+    def described(self, dataset: "ImageDataset", models: Mapping[str, "Classifier"]) -> str:
         """Return what ``config.yaml`` says: the resolved config, and the identity of data and weights."""
         identity = {"data": dataset.identity, **{name: model.weights_hash() for name, model in models.items()}}
         return lasting(self.config) + OmegaConf.to_yaml({"identity": identity})

@@ -11,6 +11,7 @@ import scipy.stats
 from ktlight.publication.statistics import (
     binned,
     correlations,
+    difference_table,
     missing_table,
     pair_table,
     pearson,
@@ -47,7 +48,7 @@ def test_intervals_of_pairs(tmp_path: Path) -> None:
 
 def test_success_by_hand(runs: pd.DataFrame) -> None:
     """kl: student b has -2 and 3, a has 1.5 and -0.25: half of the teachers each. kl_dp: all but none, 0.125 counts."""
-    success = success_table(runs).set_index("method")
+    success = success_table(pair_table(runs)).set_index("method")
     assert success.loc["kl", ["median_success", "mean_delta", "n", "pairs", "runs"]].tolist() == [50, 0.5625, 2, 4, 8]
     assert success.loc["kl_dp", "median_success"] == 100
     assert success.loc["kl_dp", "mean_delta"] == pytest.approx((1 + 2.5 + 2 + 0.125) / 4)
@@ -79,7 +80,7 @@ def test_an_incomplete_grid_says_what_is_missing(tmp_path: Path) -> None:
     missing = missing_table(runs)
     found = set(missing[["method", "teacher", "student", "seed"]].itertuples(index=False, name=None))
     assert found == {("kl", "c", "a", 0), ("kl", "c", "a", 1), ("kl_dp", "a", "b", 1)}
-    success = success_table(runs).set_index("method")
+    success = success_table(pair_table(runs)).set_index("method")
     assert success["pairs"].to_dict() == {"kl": 3, "kl_dp": 4} and set(success["pairs_in_grid"]) == {4}
     assert set(success["pairs_common"]) == {3}
     assert success.loc["kl_dp", "mean_delta_common"] == pytest.approx((1 + 2.5 + 2) / 3)
@@ -91,14 +92,14 @@ def test_methods_without_training_have_no_success(tmp_path: Path) -> None:
     write_grid(tmp_path / "ensemble", {"ensemble": {("a", "b"): [9.0]}}, epochs=0)
     runs = table(tmp_path)
     assert set(runs["method"]) == {"kl", "kl_dp", "ensemble"}
-    assert set(success_table(runs)["method"]) == {"kl", "kl_dp"} and missing_table(runs).empty
+    assert set(success_table(pair_table(runs))["method"]) == {"kl", "kl_dp"} and missing_table(runs).empty
 
 
 def test_nothing_is_averaged_over_different_data(tmp_path: Path) -> None:
     write_grid(tmp_path / "digits")
     write_grid(tmp_path / "cifar10", {"kl": {("a", "b"): [9.0]}}, data="cifar10")
     write_grid(tmp_path / "fewer", {"kl": {("a", "b"): [7.0]}}, num_eval=100)
-    success = success_table(table(tmp_path)).set_index(["method", "samples"])["mean_delta"]
+    success = success_table(pair_table(table(tmp_path))).set_index(["method", "samples"])["mean_delta"]
     assert success["kl", "digits, 1437 samples"] == 0.5625
     assert success["kl", "cifar10, 1437 samples"] == 9 and success["kl", "digits, 100 samples"] == 7
 
@@ -124,6 +125,19 @@ def test_the_interval_of_the_mean_against_a_loop() -> None:
     low, high = two_way_interval(values, teachers, students)
     margin = scipy.stats.t.ppf(0.975, 3) * sqrt(two_way_loop(values, list(teachers), list(students)))
     assert (low, high) == pytest.approx((fmean(values) - margin, fmean(values) + margin))
+
+
+def test_methods_are_compared_over_the_pairs_that_both_have(tmp_path: Path) -> None:
+    deltas = {method: dict(pairs) for method, pairs in DELTAS.items()}
+    del deltas["kl"]["c", "a"]
+    table_of_pairs = pair_table(table(write_grid(tmp_path, deltas)))
+    differences = difference_table(table_of_pairs).set_index(["method", "other"])
+    more = [1 - -2, 2.5 - 3, 2 - 1.5]
+    row = differences.loc[("kl_dp", "kl")]
+    assert row["difference"] == pytest.approx(fmean(more)) and row["pairs"] == 3
+    margin = scipy.stats.t.ppf(0.975, 1) * sqrt(two_way_loop(more, ["a", "c", "b"], ["b", "b", "a"]))
+    assert (row["ci95_low"], row["ci95_high"]) == pytest.approx((fmean(more) - margin, fmean(more) + margin))
+    assert differences.loc[("kl", "kl_dp"), "difference"] == pytest.approx(-fmean(more))
 
 
 def test_one_teacher_leaves_the_interval_over_students() -> None:

@@ -24,8 +24,25 @@ def test_a_sweep_ends_with_the_table_of_its_transfers(
         assert f"{run['transfer_delta']:+.2f}" in line and f"{run['acc_after']:.2f}" in line
     best = max(zip(results, folders, strict=True), key=lambda run: run[0]["transfer_delta"])[1]
     assert any(line.strip() == str(best.relative_to(tmp_path)) for line in lines)
+    assert "page     sweep/report.html" in lines
+    page = (tmp_path / "sweep" / "report.html").read_text()
+    assert "4 transfers on digits" in page and len(page) < 700_000
     table = lines[: next(number for number, line in enumerate(lines) if line.startswith("success"))]
     assert all(len(line) <= 80 for line in table)
+
+
+def test_a_page_that_cannot_be_written_loses_nothing(
+    zoo: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: object) -> None:
+        raise ValueError("no page today")
+
+    monkeypatch.setattr("ktlight.publication.run_page.write_page", fail)
+    monkeypatch.setattr("ktlight.publication.publish.write_page", fail)
+    ended = command("-m", "method=kl", "trainer.max_epochs=1", "hydra.sweep.dir=sweep")
+    assert ended.code == 0 and ended.out.count("no page today") == 2 and "Traceback" not in ended.out
+    assert (tmp_path / "sweep" / "comparison.csv").exists() and "page  " not in ended.out
+    assert len(list((tmp_path / "sweep").glob("*/results.json"))) == 1
 
 
 def test_broken_results_do_not_hide_the_others(zoo: dict[str, Path], command: Command, tmp_path: Path) -> None:

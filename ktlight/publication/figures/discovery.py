@@ -45,19 +45,20 @@ def entropy(pairs: Any, num_classes: int, baseline: Any = None) -> Any:
 
 
 def relatedness(rows: Any) -> Any:
-    """Return how related the top-p% classes are, relative to all pairs of classes, against p, with the random band.
+    """Return how much more related the top-p% classes are than any two classes, against p, with the random band.
 
     Args:
-        rows: Columns ``percent``, ``relative`` (1: as related as any two classes), and ``low`` and ``high``, the band
-            of as many classes drawn at random.
+        rows: Columns ``percent``, ``similarity``, ``standardised`` (in standard deviations above the mean of all pairs
+            of classes), and ``low`` and ``high``, where 95% are if the classes are permuted at random.
     """
+    names = ("percent", "similarity", "standardised", "low", "high")
     x = alt.X("percent:O", title="top-p% classes of the complementary knowledge", axis=alt.Axis(labelAngle=0))
-    base = chart(rows, "percent", "relative", "low", "high").encode(x=x)
-    band = base.mark_area(opacity=0.2, color="#8c8c8c").encode(y="low:Q", y2="high:Q")
-    line = base.mark_line(point=True, color=COLOURS[0]).encode(
-        y=alt.Y("relative:Q", title="relative similarity", scale=alt.Scale(zero=False))
-    )
-    return (band + rule(y=1) + line).properties(width=WIDTH, height=HEIGHT)
+    colour = category("similarity", "similarity of classes by", unique(rows, "similarity"))
+    base = chart(rows, *names).encode(x=x, color=colour)
+    band = base.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q")
+    title = "above any two classes (standard deviations)"
+    line = base.mark_line(point=True).encode(y=alt.Y("standardised:Q", title=title))
+    return (band + rule(y=0) + line).properties(width=WIDTH, height=HEIGHT)
 
 
 def class_histograms(classes: Any) -> Any:

@@ -27,7 +27,13 @@ FLIPS = {"difference": [-3.0, 0.0, 5.0], "positive_flips": [2.0, 3.0, 8.0], "fli
 RATES = {"method": ["kl"] * 4, "kind": ["cnn", "cnn", "mlp", "mlp"], "percent": [2, 5] * 2, "rate": [50.0, 40, 30, nan]}
 STAGES = {"method": ["kl"] * 3, "stage": [1, 2, 3], "outcome": ["gain"] * 3, "percent": [1.0, 2.0, 3.0]}
 CLASSES = {"pair": ["a, b"] * 3, "rank": [1, 2, 3], "positive_flips": [9, 4, 1]}
-RELATED = {"percent": [2, 50], "relative": [1.3, 1.1], "low": [0.9, 0.95], "high": [1.1, 1.05]}
+RELATED = {
+    "percent": [2, 50],
+    "similarity": ["weights"] * 2,
+    "standardised": [1.3, 1.1],
+    "low": [-0.1, 0],
+    "high": [0.1, 0],
+}
 FIGURES: dict[str, Callable[[pd.DataFrame], Any]] = {
     "success": lambda p: transfers.success(statistics.student_table(p).assign(source="ours")),
     "success beside": lambda p: transfers.success(

@@ -1,0 +1,172 @@
+"""The page of a sweep or of any collection of runs."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ktlight.publication.collection import Collection
+from ktlight.publication.content import Figure, Page, PairMap, TableColumn
+from ktlight.publication.drawings import model_facts
+from ktlight.publication.findings import findings
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Kind = Literal["text", "number", "count", "interval", "link"]
+MOST_REMARKS = 5_000
+"""More pairs than this have no remarks, so that the page stays small."""
+MOST_LISTED = 200
+RUN_COLUMNS: dict[str, tuple[str, Kind]] = {
+    "samples": ("data", "text"),
+    "method": ("method", "text"),
+    "teacher": ("teacher", "text"),
+    "student": ("student", "text"),
+    "seed": ("seed", "count"),
+    "delta": ("delta", "number"),
+    "acc_before": ("before", "number"),
+    "acc_teacher": ("teacher's accuracy", "number"),
+    "acc_after": ("after", "number"),
+    "gain": ("gain", "number"),
+    "loss": ("loss", "number"),
+    "complementary_knowledge": ("complementary", "number"),
+    "sample_rate_top100": ("transfer rate, samples", "number"),
+    "class_rate_top100": ("transfer rate, classes", "number"),
+    "teacher_kind": ("teacher's family", "text"),
+    "student_kind": ("student's family", "text"),
+    "teacher_params": ("teacher's parameters", "count"),
+    "student_params": ("student's parameters", "count"),
+    "epochs": ("epochs", "count"),
+}
+METHOD_COLUMNS: dict[str, tuple[str, Kind]] = {
+    "method": ("method", "text"),
+    "samples": ("data", "text"),
+    "median_success": ("median success", "number"),
+    "n": ("students", "count"),
+    "mean_delta": ("mean delta", "number"),
+    "pairs": ("pairs", "count"),
+    "pairs_in_grid": ("pairs in the grid", "count"),
+    "runs": ("runs", "count"),
+    "better": ("better", "count"),
+    "worse": ("worse", "count"),
+    "mean_delta_common": ("mean delta, common pairs", "number"),
+    "pairs_common": ("common pairs", "count"),
+}
+STATISTICS = """\
+success: per student the share of teachers with a delta above 0; its median over the n students of a method.
+delta: points of accuracy after minus before. The runs of a pair (teacher and student) that differ in the seed are
+averaged first; means are over pairs.
+interval of a run: 95%, over the test samples (Bonett and Price, 2012). Of a pair: of its run, or over three or more
+seeds (Student's t). Of a method: over pairs, which share teachers and students: two-way cluster-robust variance
+(Cameron, Gelbach and Miller, 2011), Student's t.
+better, worse: pairs whose own interval lies above or below 0.
+transfer rate, samples: of the teacher's complementary knowledge, the share that the student now has right.
+transfer rate, classes: all that the student gained in the classes of that knowledge, over that knowledge."""
+
+
+def sweep_page(
+    collection: Collection, figures: Sequence[Figure], folder: Path, title: str, success: "DataFrame"
+) -> Page:
+    """Return the page of finished runs.
+
+    Args:
+        collection: The runs.
+        figures: Their figures.
+        folder: Where the page will be, for the links to the runs' folders.
+        title: Its title.
+        success: The rows of the table of methods; with those of the paper, if asked for.
+    """
+    tables = {}
+    if len(success):
+        tables["Methods"] = [*_columns(success, METHOD_COLUMNS), _interval(success, "ci95_low", "ci95_high")]
+    if len(collection.runs):
+        links = [[Path(run).name, os.path.relpath(run, folder)] for run in collection.runs["folder"]]
+        tables["Runs"] = [
+            *_columns(collection.runs, RUN_COLUMNS),
+            _interval(collection.runs, "low", "high"),
+            TableColumn("folder", "folder", "link", links),
+        ]
+    return Page(title, findings(collection), pair_map(collection), tables, figures, _provenance(collection))
+
+
+def pair_map(collection: Collection) -> PairMap | None:
+    """Return the map of the delta, a measure for each method; None without two models."""
+    pairs = collection.pairs
+    facts = model_facts(pairs) if len(pairs) else []
+    if len(facts) < 2:
+        return None
+    number = {model["name"]: index for index, model in enumerate(facts)}
+    several = pairs["samples"].nunique() > 1
+    measures = {}
+    for (samples, method), group in pairs.groupby(["samples", "method"], sort=False):
+        delta_TS = np.full((len(facts), len(facts)), np.nan, np.float32)
+        delta_TS[group["teacher"].map(number), group["student"].map(number)] = group["delta"]
+        measures[f"Delta, {method}{f' on {samples}' * several}"] = delta_TS
+    remarks: dict[tuple[int, int], list[str]] = {}
+    for row in pairs.to_dict("records") if len(pairs) <= MOST_REMARKS else ():
+        remarks.setdefault((number[row["teacher"]], number[row["student"]]), []).append(_remark(row, several))
+    num_samples = collection.trained["num_eval"].max()
+    return PairMap(facts, measures, remarks=remarks, num_samples=int(num_samples))
+
+
+def _remark(row: dict[str, Any], several: bool) -> str:
+    known = row["low"] == row["low"]
+    interval = f" ({row['low']:+.2f} to {row['high']:+.2f})" if known else ""
+    seeds = f", {row['runs']} runs from {row['lowest']:+.2f} to {row['highest']:+.2f}" if row["runs"] > 1 else ""
+    rate = "" if row["transfer_rate"] != row["transfer_rate"] else f", transfer rate {row['transfer_rate']:.0f}%"
+    on = f" on {row['samples']}" if several else ""
+    return (
+        f"{row['method']}{on}: {row['delta']:+.2f} points{interval}{seeds}; gain {row['gain']:.2f}, "
+        f"loss {row['loss']:.2f}{rate}."
+    )
+
+
+def _columns(table: "DataFrame", columns: dict[str, tuple[str, Kind]]) -> list[TableColumn]:
+    return [
+        TableColumn(name, heading, kind, _cells(table[name]))
+        for name, (heading, kind) in columns.items()
+        if name in table
+    ]
+
+
+def _interval(table: "DataFrame", low: str, high: str) -> TableColumn:
+    ends = zip(_cells(table[low]), _cells(table[high]), strict=True)
+    cells = [None if None in pair else list(pair) for pair in ends]
+    return TableColumn("interval", "95% interval of the delta", "interval", cells)
+
+
+def _cells(column: Any) -> list[Any]:
+    return [None if cell is None or cell != cell else cell for cell in column.tolist()]
+
+
+def _provenance(collection: Collection) -> dict[str, str]:
+    texts = {"Statistics": STATISTICS}
+    if len(collection.runs):
+        counts = collection.runs["samples"].value_counts(sort=False)
+        texts["Data"] = "\n".join(f"{count} runs: {samples}" for samples, count in counts.items())
+        texts["Config of the first run"] = _config(Path(collection.runs["folder"].iloc[0]))
+    if collection.versions:
+        texts["Versions"] = "\n".join(collection.versions)
+    if collection.others:
+        texts["Other runs"] = "\n".join(f"{count} of task={task}" for task, count in collection.others.items())
+    if len(collection.missing):
+        names = ["samples", "method", "teacher", "student", "seed"]
+        texts["Missing runs"] = _listed(" ".join(map(str, row)) for row in collection.missing[names].to_numpy())
+    if collection.left_out:
+        texts["Left out"] = _listed(f"{each.folder}: {each.reason}" for each in collection.left_out)
+    return texts
+
+
+def _config(folder: Path) -> str:
+    try:
+        return (folder / "config.yaml").read_text()
+    except (OSError, ValueError):
+        return "It has no config.yaml."
+
+
+def _listed(lines: Any) -> str:
+    every = list(lines)
+    more = [f"... and {len(every) - MOST_LISTED} more, in tables/"] if len(every) > MOST_LISTED else []
+    return "\n".join([*every[:MOST_LISTED], *more])

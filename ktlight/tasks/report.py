@@ -1,0 +1,79 @@
+"""Tables, figures and one page of finished runs (task=report). It needs neither torch nor images nor models."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ktlight.config.identity import lasting
+from ktlight.errors import UserError
+from ktlight.publication.collection import Collection, collect, folders_of
+from ktlight.publication.paper import read_paper
+from ktlight.publication.publish import report_of, write_report
+from ktlight.report.folder import PAGE
+from ktlight.report.published import print_report
+from ktlight.training.record import Run
+
+
+def run(config: DictConfig, run: Run) -> dict[str, Any]:
+    """Read the runs and write their report.
+
+    Raises:
+        UserError: If there is nothing to report, or a file cannot be read.
+    """
+    patterns = _patterns(config)
+    paper = None if config.report.paper is None else read_paper(Path(config.report.paper))
+    collection = collect(folders_of(patterns))
+    if not _holds_anything(collection) and paper is None:
+        raise UserError(_nothing(collection, patterns))
+    run.begin()
+    run.folder.write_config(lasting(config))
+    run.phase("write")
+    report = report_of(collection, paper)
+    write_report(report, run.folder.path, f"Report on {', '.join(patterns) or 'the paper'}")
+    return run.finish(
+        {
+            "task": "report",
+            "runs": patterns,
+            "transfers": len(collection.runs),
+            "repeated": collection.repeated,
+            "discoveries": len(collection.discoveries),
+            "other_runs": dict(collection.others),
+            "missing": len(collection.missing),
+            "success": _rows(report.tables["success"]),
+            "figures": [each.name for each in report.drawings],
+            "tables": list(report.tables),
+            "left_out": [{"folder": str(each.folder), "reason": each.reason} for each in collection.left_out],
+        }
+    )
+
+
+def show(results: dict[str, Any], folder: Path) -> None:
+    """Print the table of methods, what was left out, and where the page is."""
+    print_report(results, folder / PAGE)
+
+
+def _patterns(config: DictConfig) -> list[str]:
+    runs: Any = OmegaConf.to_container(config.runs) if OmegaConf.is_list(config.runs) else config.runs
+    patterns = runs if isinstance(runs, list) else [] if runs is None else [runs]
+    if not all(isinstance(pattern, str) and pattern for pattern in patterns):
+        raise UserError(f"runs={runs} must be folders or patterns, as in 'runs=[runs/**,more]'")
+    if not patterns and config.report.paper is None:
+        raise UserError("task=report needs to know of which runs: 'runs=runs/**', or a list of folders or patterns")
+    return patterns
+
+
+def _holds_anything(collection: Collection) -> bool:
+    return bool(len(collection.runs) or collection.discoveries)
+
+
+def _nothing(collection: Collection, patterns: list[str]) -> str:
+    found = ", ".join(f"{count} of task={task}" for task, count in collection.others.items())
+    reasons = [str(each) for each in collection.left_out[:3]]
+    told = "; ".join([*([f"there are {found}"] if found else []), *reasons])
+    return f"runs={','.join(patterns)} hold no finished transfer and no discovery{f' ({told})' if told else ''}"
+
+
+def _rows(table: Any) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON knows them: None for NaN."""
+    return [{name: None if cell != cell else cell for name, cell in row.items()} for row in table.to_dict("records")]

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+from made import transfer_results, write_run
+
+from ktlight.errors import UserError
+from ktlight.publication.collection import collect, folders_of
+from tests.publication.grid import write_grid
+
+
+def test_runs_of_all_kinds_are_told_apart(tmp_path: Path) -> None:
+    write_grid(tmp_path / "sweep")
+    write_run(tmp_path / "report", {**transfer_results(), "task": "report"})
+    write_run(tmp_path / "zoo", {**transfer_results(), "task": "zoo"})
+    write_run(tmp_path / "discover", {**transfer_results(), "task": "discover"})
+    write_run(tmp_path / "broken", {}).joinpath("results.json").write_text("{")
+    collection = collect([tmp_path])
+    assert len(collection.runs) == 16 and collection.repeated == 0 and collection.others["zoo"] == 1
+    assert "report" not in collection.others
+    reasons = {each.folder.name: each.reason for each in collection.left_out}
+    assert reasons.keys() == {"broken", "discover"} and "no finished discovery" in reasons["discover"]
+    assert collection.versions == ["19 runs: ktlight 0"]
+
+
+def test_nothing_is_empty_everywhere(tmp_path: Path) -> None:
+    collection = collect([tmp_path])
+    for table in (
+        collection.pairs,
+        collection.students,
+        collection.success,
+        collection.differences,
+        collection.missing,
+    ):
+        assert table.empty
+
+
+def test_patterns_name_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("runs/a/b", "runs/c", "more/x1", "more/x2", "more/y"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "more" / "x3").write_text("no folder")
+    monkeypatch.chdir(tmp_path)
+    assert folders_of("runs/**") == [Path("runs")] == folders_of("runs") == folders_of(["runs/**", "runs/a"])
+    assert folders_of(["more/x*", "runs/*"]) == [Path(name) for name in ("more/x1", "more/x2", "runs/a", "runs/c")]
+    assert folders_of(str(tmp_path / "more" / "*")) == [tmp_path / "more" / name for name in ("x1", "x2", "y")]
+    assert folders_of([]) == []
+    for wrong in ("nowhere/**", "more/x3", "runs/z*"):
+        with pytest.raises(UserError, match="no such folder"):
+            folders_of(wrong)

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import numpy as np
+
+from ktlight.publication.collection import collect
+from ktlight.publication.content import TableColumn
+from ktlight.publication.page.writer import page_html
+from ktlight.publication.sweep_page import pair_map, sweep_page
+from tests.publication.grid import write_grid
+
+
+def test_the_map_has_a_measure_for_each_method(tmp_path: Path) -> None:
+    shown = pair_map(collect([write_grid(tmp_path)]))
+    assert shown is not None and shown.num_samples == 1437
+    names = [model["name"] for model in shown.models]
+    assert names == ["a", "b", "c"] and shown.models[2]["num_params"] == 100_000  # the least accurate first
+    delta_TS = shown.measures["Delta, kl"]
+    assert delta_TS[names.index("c"), names.index("b")] == 3 and np.isnan(delta_TS[1, 2])
+    assert shown.measures["Delta, kl_dp"][0, 1] == 1
+    (first, second) = shown.remarks[2, 1]
+    assert first.startswith("kl: +3.00 points, 2 runs from +2.00 to +4.00; gain 8.00, loss 5.00")
+    assert second.startswith("kl_dp: +2.50")
+
+
+def test_different_data_have_measures_of_their_own(tmp_path: Path) -> None:
+    write_grid(tmp_path)
+    write_grid(tmp_path, data="cifar10")
+    shown = pair_map(collect([tmp_path]))
+    assert shown is not None and len(shown.measures) == 4 and "Delta, kl on cifar10, 1437 samples" in shown.measures
+
+
+def test_the_tables_have_every_run_and_method(tmp_path: Path) -> None:
+    collection = collect([write_grid(tmp_path / "sweep")])
+    page = sweep_page(collection, [], tmp_path / "sweep", "Sweep", collection.success)
+    runs = {column.name: column for column in page.tables["Runs"]}
+    assert len(runs["delta"].cells) == 16 and runs["interval"].cells[0] == [-4, -2]
+    assert runs["folder"].cells[0] == ["kl-a-to-b-0-", "kl-a-to-b-0-"] and runs["student_params"].cells[0] == 10_000
+    methods: list[TableColumn] = list(page.tables["Methods"])
+    assert next(column for column in methods if column.name == "median_success").cells == [50, 100]
+    html = page_html(page)
+    assert "Within noise" in html and "Cameron" in html and len(html) < 400_000
+
+
+def test_one_model_and_none_have_a_page_without_a_map(tmp_path: Path) -> None:
+    collection = collect([write_grid(tmp_path / "one", {"kl": {("a", "a"): [1.0]}})])
+    assert pair_map(collection) is None
+    assert "Largest gain" in page_html(sweep_page(collection, [], tmp_path, "One", collection.success))
+    empty = collect([tmp_path / "nothing"])
+    assert sweep_page(empty, [], tmp_path, "None", empty.success).overview == []
