@@ -36,14 +36,15 @@ def found(tmp_path: Path) -> Discovery:
     return Discovery(tmp_path, cast(Facts, facts))
 
 
-def values(chart: Any) -> list[list[dict[str, Any]]]:
-    return list(specification(chart)["datasets"].values())
+def shown(chart: Any, column: str) -> list[dict[str, Any]]:
+    """Return the rows of a chart that have a column."""
+    return next(rows for rows in specification(chart)["datasets"].values() if column in rows[0])
 
 
 def test_the_figures_of_a_discovery(found: Discovery) -> None:
     drawn = {drawing.name: drawing for drawing in discovery_drawings(found)}
     assert list(drawn) == ["complementary_knowledge", "entropy", "relatedness", "class_histograms"]
-    (points,) = (rows for rows in values(drawn["complementary_knowledge"].chart) if "positive_flips" in rows[0])
+    points = shown(drawn["complementary_knowledge"].chart, "positive_flips")
     assert {(row["difference"], row["positive_flips"]) for row in points} == {(20, 25), (-20, 5)}
     assert drawn["complementary_knowledge"].caption.startswith("2 ordered pairs")
     assert "randomly initialised" in drawn["entropy"].caption and "ln 3" in drawn["entropy"].caption
@@ -51,7 +52,7 @@ def test_the_figures_of_a_discovery(found: Discovery) -> None:
 
 def test_histograms_are_sorted_and_whole(found: Discovery) -> None:
     drawn = {drawing.name: drawing.chart for drawing in discovery_drawings(found)}
-    rows = drawn["class_histograms"].to_dict()["data"]["values"]
+    rows = shown(drawn["class_histograms"], "rank")
     flips: dict[str, list[int]] = {}
     for row in rows:
         flips.setdefault(row["pair"], []).append(row["positive_flips"])
@@ -60,7 +61,7 @@ def test_histograms_are_sorted_and_whole(found: Discovery) -> None:
 
 def test_the_band_of_relatedness_is_in_the_same_unit(found: Discovery) -> None:
     drawn = {drawing.name: drawing.chart for drawing in discovery_drawings(found)}
-    rows = drawn["relatedness"].to_dict()["layer"][0]["data"]["values"]
+    rows = shown(drawn["relatedness"], "standardised")
     assert [(row["percent"], row["standardised"]) for row in rows] == [(2, 1.5), (20, 1.5)]
     assert rows[0]["low"] == pytest.approx(-0.5) and rows[0]["high"] == pytest.approx(0.5)
 
