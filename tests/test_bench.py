@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import evaluate, input, measure, page, recipes, runs, startup, step, store
+from bench import discover, evaluate, input, measure, page, recipes, runs, startup, step, store
 
-BENCHMARKS = (step, runs, store, input, startup, evaluate, page)
+BENCHMARKS = (step, runs, store, input, startup, evaluate, page, discover)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda module: module.__name__)

@@ -57,11 +57,11 @@ def class_figures(right_by_class: Sequence[Tensor], related: RelatedClasses) -> 
     """
     entropies, sizes, listed, relatedness = [], [], [], []
     for teachers, counts_TMC in class_blocks(right_by_class):
-        masks = top_class_sets(counts_TMC, TOP_PERCENTS)
+        tops = top_class_sets(counts_TMC, TOP_PERCENTS)
         entropies.append(class_entropy(counts_TMC))
-        sizes.append(torch.stack([mask.sum(-1) for mask in masks]))
-        listed.append(masks[LISTED].nonzero()[:, -1])
-        relatedness.append(related.add(masks, teachers))
+        sizes.append(torch.stack([top.size for top in tops]))
+        listed.append(tops[LISTED].mask.nonzero()[:, -1])
+        relatedness.append(related.add([top.mask for top in tops], teachers))
     sizes_PMM = torch.cat(sizes, 1)
     numbers = {
         f"num_top{percent}_classes": size.double() for percent, size in zip(TOP_PERCENTS, sizes_PMM, strict=True)
@@ -89,11 +89,11 @@ def chance(labels: Tensor, num_classes: int, flips: int, draws: int, seed: int) 
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.stack([torch.randperm(len(labels), generator=generator)[:flips] for _ in range(draws)])
     counts_DC = torch.stack([torch.bincount(labels[rows], minlength=num_classes) for rows in drawn])
-    masks = top_class_sets(counts_DC, TOP_PERCENTS)
+    tops = top_class_sets(counts_DC, TOP_PERCENTS)
     return {
         "flip_entropy": class_entropy(counts_DC).mean(),
         **{
-            f"num_top{percent}_classes": mask.sum(-1).double().mean()
-            for percent, mask in zip(TOP_PERCENTS, masks, strict=True)
+            f"num_top{percent}_classes": top.size.double().mean()
+            for percent, top in zip(TOP_PERCENTS, tops, strict=True)
         },
     }

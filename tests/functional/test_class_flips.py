@@ -34,14 +34,14 @@ def test_counts_of_blocks_equal_those_of_every_pair(seed: int, monkeypatch: pyte
 @given(st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_top_classes_of_many_pairs_are_those_of_each(rows: list[list[int]]) -> None:
     counts = torch.tensor(rows, dtype=torch.int32)
-    for percent, masks in zip((1, 20, 50, 100), top_class_sets(counts, (1, 20, 50, 100)), strict=True):
-        for row, mask in zip(counts, masks, strict=True):
-            assert torch.equal(mask, top_classes(row.long(), percent))
+    for percent, tops in zip((1, 20, 50, 100), top_class_sets(counts, (1, 20, 50, 100)), strict=True):
+        for row, mask, size in zip(counts, tops.mask, tops.size, strict=True):
+            assert torch.equal(mask, top_classes(row.long(), percent)) and int(size) == int(mask.sum())
 
 
 def test_large_counts_do_not_overflow() -> None:
     counts = torch.tensor([[2**30, 2**29, 1]], dtype=torch.int32)
-    assert top_class_sets(counts, (60,))[0].tolist() == [[True, False, False]]
+    assert top_class_sets(counts, (60,))[0].mask.tolist() == [[True, False, False]]
 
 
 def test_expertise_by_hand() -> None:
