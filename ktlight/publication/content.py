@@ -1,8 +1,10 @@
 """What a page shows, as plain data: the builders fill it from run folders, `ktlight.publication.page` writes it."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,8 +80,7 @@ class Page:
 
     Attributes:
         title: Its heading.
-        overview: Sentences that come first: what was found, and how sure it is. ``[words](#pair=teacher,student)``
-            opens that pair in the map.
+        overview: Sentences that come first: what was found, and how sure it is; see `pair_link`.
         pair_map: The map of pairs, if there are pairs.
         tables: Tables to sort and filter.
         figures: Figures, in the order to read them.
@@ -92,3 +93,13 @@ class Page:
     tables: Mapping[str, Sequence[TableColumn]] = field(default_factory=dict)
     figures: Sequence[Figure] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+def pair_link(words: str, teacher: str, student: str) -> str:
+    """Return words that open a pair in the map when they stand in an overview."""
+    return f"[{words}](#pair={quote(f'{teacher},{student}', safe=',')})"
+
+
+def as_data_link(content: bytes, kind: str) -> str:
+    """Return the content of a file as a link that holds it, ``kind`` being ``image/jpeg`` for instance."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -11,6 +11,7 @@ from ktlight.publication.collection import Collection
 from ktlight.publication.content import Figure, Page, PairMap, TableColumn
 from ktlight.publication.drawings import model_facts
 from ktlight.publication.findings import findings
+from ktlight.report.folder import PAGE
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -82,7 +83,7 @@ def sweep_page(
     if len(success):
         tables["Methods"] = [*_columns(success, METHOD_COLUMNS), _interval(success, "ci95_low", "ci95_high")]
     if len(collection.runs):
-        links = [[Path(run).name, os.path.relpath(run, folder)] for run in collection.runs["folder"]]
+        links = [[Path(run).name, os.path.relpath(_page_of(Path(run)), folder)] for run in collection.runs["folder"]]
         tables["Runs"] = [
             *_columns(collection.runs, RUN_COLUMNS),
             _interval(collection.runs, "low", "high"),
@@ -157,6 +158,11 @@ def _provenance(collection: Collection) -> dict[str, str]:
     if collection.left_out:
         texts["Left out"] = _listed(f"{each.folder}: {each.reason}" for each in collection.left_out)
     return texts
+
+
+def _page_of(run: Path) -> Path:
+    """Return the page of a run, or its folder where an earlier version wrote none."""
+    return run / PAGE if (run / PAGE).exists() else run
 
 
 def _config(folder: Path) -> str:

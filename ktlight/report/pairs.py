@@ -31,6 +31,7 @@ def print_discovery(discovery: Discovery, next_step: str) -> None:
         )
         said(console, text, "try     " if not number else "        ")
     console.print(escape(f"folder  {short(discovery.folder)}"))
+    console.print(escape(f"page    {short(discovery.folder)}/report.html"))
     console.print(escape(f"next    {next_step}"))
 
 

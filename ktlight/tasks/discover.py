@@ -23,6 +23,7 @@ from ktlight.errors import UserError
 from ktlight.models.build import new_classifier
 from ktlight.models.classifier import Classifier
 from ktlight.models.spec import ModelConfig
+from ktlight.publication.discovery_page import write_discovery_page
 from ktlight.report.discovery import read_discovery
 from ktlight.report.pairs import print_discovery
 from ktlight.stages.trained import trained_classifier
@@ -58,7 +59,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
         )  # fmt: skip
         facts = {**discover(asked, dataset, wanted, run.folder.path)}
     kept = ("data", "evaluated_on", "num_eval", "failed", "best_pairs", "summary")
-    return run.finish(
+    results = run.finish(
         {
             "task": "discover",
             **{name: facts.get(name) for name in kept},
@@ -68,6 +69,9 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
             "given": {name: given_options(model) for name, model in zip(unique_names(models), models, strict=True)},
         }
     )
+    if is_first_process():
+        write_discovery_page(run.folder.path)
+    return results
 
 
 def show(results: dict[str, Any], folder: Path) -> None:

@@ -20,7 +20,7 @@ function createMap(data, open) {
       if (figure !== null) image.data.set([...map.colours[shade(figure, limits)], 255], i * 4);
     }
     map.cells.getContext("2d").putImageData(image, 0, 0);
-    paintScale(map.colours, limits);
+    paintScale(map.colours, limits.map((limit) => fixed(limit * map.measure.unit)));
   }
 
   function draw() {
@@ -51,7 +51,7 @@ function createMap(data, open) {
       if (figure === null) continue;
       context.fillStyle = legible(map.colours[shade(figure, map.limits)]);
       const [y, x] = at.map((k) => place.margin + (k + 0.5) * place.cell);
-      context.fillText(fixed(unpacked(figure), place.cell > 50 ? 2 : 1), x, y);
+      context.fillText(fixed(figure * map.measure.unit, place.cell > 50 ? 2 : 1), x, y);
     }
   }
 
@@ -67,7 +67,7 @@ function createMap(data, open) {
   function say() {
     const [teacher, student] = pair(map.cursor).map((i) => data.models[i].name);
     const figure = value(map.cursor);
-    const said = figure === null ? "none" : fixed(unpacked(figure));
+    const said = figure === null ? "none" : fixed(figure * map.measure.unit);
     byId("map-cell").textContent =
       teacher === student ? teacher : `${teacher} → ${student}: ${map.measure.heading.toLowerCase()} ${said}`;
   }
@@ -152,9 +152,9 @@ function shortened(context, text, width) {
   return kept;
 }
 
-function paintScale(colours, limits) {
+function paintScale(colours, ends) {
   const image = new ImageData(256, 1);
   colours.forEach((colour, i) => image.data.set([...colour, 255], i * 4));
   byId("scale").getContext("2d").putImageData(image, 0, 0);
-  [byId("lowest").textContent, byId("highest").textContent] = limits.map((limit) => fixed(unpacked(limit)));
+  [byId("lowest").textContent, byId("highest").textContent] = ends;
 }

@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ktlight.publication.content import PairMap, TableColumn
+from ktlight.publication.content import POSITIVE_FLIPS, PairMap, TableColumn
 
-THOUSANDTHS = 1000
-"""Figures of pairs are kept as whole thousandths: enough to tell single samples of 100,000 apart."""
+HUNDREDTH = 0.01
+"""Unit of figures, but for positive flips, which are samples."""
 
 
 def packed(text: str) -> str:
@@ -74,7 +73,7 @@ def pair_map_data(pair_map: PairMap, classes_kept: int, examples_kept: int) -> d
     shown = {image for each in examples.values() for image, *_ in each}
     return {
         "models": [dict(model) for model in pair_map.models],
-        "measures": [{"heading": each, "values": _thousandths(value)} for each, value in pair_map.measures.items()],
+        "measures": [_measure(pair_map, heading) for heading in pair_map.measures],
         "classes": list(pair_map.classes),
         "classesKept": classes_kept,
         "topClasses": class_PK.ravel().tolist(),
@@ -101,10 +100,13 @@ def _key(pair: tuple[int, int]) -> str:
     return f"{pair[0]},{pair[1]}"
 
 
-def _thousandths(values_TS: NDArray[np.float32]) -> list[int | None]:
-    """Return figures as whole thousandths, None where there is none."""
-    values = np.asarray(values_TS, dtype=np.float64).ravel() * THOUSANDTHS
-    return [None if math.isnan(value) else round(value) for value in values.tolist()]
+def _measure(pair_map: PairMap, heading: str) -> dict[str, Any]:
+    """Return a measure as whole numbers of a unit, None where there is none; positive flips in samples, if possible."""
+    samples = pair_map.num_samples
+    unit = 100 / samples if heading == POSITIVE_FLIPS and samples else HUNDREDTH
+    values = np.asarray(pair_map.measures[heading], dtype=np.float64).ravel() / unit
+    whole = [None if math.isnan(value) else round(value) for value in values.tolist()]
+    return {"heading": heading, "unit": unit, "values": whole}
 
 
 def _cell(kind: str, cell: Any) -> Any:

@@ -37,21 +37,25 @@ function identity(data, teacher, student) {
 
 // Samples that only the teacher is right on, in percent and, where it is known of how many, in number.
 function flips(data, teacher, student) {
-  const percent = at(data, data.measures.find(({ heading }) => heading === POSITIVE_FLIPS)?.values, teacher, student);
-  return percent === null ? null : { percent, samples: data.samples ? Math.round((percent * data.samples) / 100) : null };
+  const measure = data.measures.find(({ heading }) => heading === POSITIVE_FLIPS);
+  const percent = measure ? at(data, measure, teacher, student) : null;
+  return percent === null ? null : { percent, samples: data.samples ? Math.round(percent / measure.unit) : null };
 }
 
-const at = (data, values, teacher, student) => unpacked(values?.[teacher * data.models.length + student]);
+function at(data, { unit, values }, teacher, student) {
+  const value = values[teacher * data.models.length + student];
+  return value === null ? null : value * unit;
+}
 
 function measures(data, teacher, student) {
   const cell = (value) => element("td", {}, value === null ? "–" : fixed(value));
-  const rows = data.measures.map(({ heading, values }) =>
+  const rows = data.measures.map((measure) =>
     element(
       "tr",
       {},
-      element("th", { scope: "row" }, heading),
-      cell(at(data, values, teacher, student)),
-      cell(at(data, values, student, teacher)),
+      element("th", { scope: "row" }, measure.heading),
+      cell(at(data, measure, teacher, student)),
+      cell(at(data, measure, student, teacher)),
     ),
   );
   const headings = ["Measure", "This pair", "Reverse"].map((text) => element("th", { scope: "col" }, text));

@@ -26,9 +26,6 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-// Figures of pairs are packed as whole thousandths.
-const unpacked = (value) => (value === null || value === undefined ? null : value / 1000);
-
 const fixed = (value, decimals = 2) =>
   value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).replace("-", "−");
 

@@ -35,7 +35,7 @@ const found = (words, search) => search.toLowerCase().split(/\s+/).every((word) 
 
 function shown(cell, kind) {
   if (cell === null) return "–";
-  if (kind === "interval") return `${signed(cell[0])} to ${signed(cell[1])}`;
+  if (kind === "interval") return `${fixed(cell[0])} to ${fixed(cell[1])}`;
   if (kind === "count") return whole(cell);
   return kind === "number" ? fixed(cell) : text(cell, kind);
 }

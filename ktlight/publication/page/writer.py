@@ -1,6 +1,7 @@
 """Joins content, scripts and styles to one file."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -18,8 +19,8 @@ LIMIT = 8_000_000
 """Characters of a page; the details of pairs are cut to fit."""
 
 SCRIPTS = ("reading", "state", "colours", "geometry", "map", "pair", "rows", "table", "main")
-DETAILS = ((50, 12), (20, 8), (10, 4), (5, 2), (2, 1), (0, 0))
-"""How many classes and examples of every pair to keep: the first that fit."""
+DETAILS = ((50, 12, True), (20, 8, True), (20, 4, False), (10, 4, False), (5, 2, False), (2, 1, False), (0, 0, False))
+"""How many classes and examples of every pair to keep, and whether its remarks: the first that fit."""
 
 
 def write_page(page: Page, file: Path) -> None:
@@ -82,20 +83,23 @@ def _pairs(pair_map: PairMap, room: int) -> str:
     most_classes, most_examples = most(pair_map.top_classes), most(pair_map.examples)
     for details in DETAILS:
         classes, examples = min(details[0], most_classes), min(details[1], most_examples)
-        data = data_element("pair-map", as_json(pair_map_data(pair_map, classes, examples)))
-        cuts = list(_cuts(classes < most_classes, classes, examples < most_examples, examples))
+        kept = pair_map if details[2] else replace(pair_map, remarks={})
+        data = data_element("pair-map", as_json(pair_map_data(kept, classes, examples)))
+        cuts = list(_cuts(pair_map, classes, examples, details[2]))
         html = markup.pair_map(own("pair_map.html"), pair_map, cuts) + data
         if len(html) <= room:
             break
     return html
 
 
-def _cuts(fewer_classes: bool, classes: int, fewer_examples: bool, examples: int) -> Iterator[str]:
+def _cuts(pair_map: PairMap, classes: int, examples: int, remarks: bool) -> Iterator[str]:
     """Yield what the page leaves out, in words."""
-    if fewer_classes:
-        yield f"To keep this file small, it has only the {classes} most frequent classes of every pair."
-    if fewer_examples:
-        yield f"To keep this file small, it has at most {examples} example images of every pair."
+    if pair_map.top_classes and classes < len(pair_map.classes):
+        yield f"Of every pair, at most {classes} classes are shown, the most frequent."
+    if examples < most(pair_map.examples):
+        yield f"To keep this file small, it has at most {examples} examples of every pair."
+    if pair_map.remarks and not remarks:
+        yield "To keep this file small, it names no related classes."
 
 
 def _scripts(tables: bool) -> Iterator[str]:

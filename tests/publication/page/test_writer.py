@@ -21,7 +21,8 @@ from tests.publication.page.made import CLASSES, made_map, made_page
 def test_what_scripts_read_comes_back() -> None:
     data = unpacked(page_html(made_page()), "pair-map")
     assert data["classes"] == CLASSES
-    assert data["measures"][0]["values"] == [None, 4000, 15500, 9000, None, 16000, 5500, 1000, None]
+    assert data["measures"][0]["values"] == [None, 40, 155, 90, None, 160, 55, 10, None]
+    assert [each["unit"] for each in data["measures"]] == [0.1, 0.01]  # flips are whole samples
     assert (data["classesKept"], data["topClasses"][:12]) == (3, [-1, -1, -1, 1, 2, -1, -1, -1, -1, 0, 1, 2])
     assert list(data["images"]) == ["4", "7"]  # the one that no example shows is left out
     (table,) = unpacked(page_html(made_page()), "tables")
@@ -58,14 +59,15 @@ def test_the_same_content_gives_the_same_file(tmp_path: Path) -> None:
 def test_details_are_cut_to_the_size_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     counts = {(0, 1): [(int(number), 1) for number in rng.permutation(5000)]}
-    crowded = replace(made_page(), pair_map=replace(made_map(), top_classes=counts))
+    many = replace(made_map(), top_classes=counts, classes=[str(number) for number in range(5000)])
+    crowded = replace(made_page(), pair_map=many)
     whole = page_html(crowded)
     assert unpacked(whole, "pair-map")["classesKept"] == 50
-    assert "only the 50 most frequent classes of every pair" in whole
+    assert "at most 50 classes are shown" in whole
     monkeypatch.setattr(writer, "LIMIT", len(whole) - 1)
     smaller = page_html(crowded)
     assert len(smaller) < len(whole)
-    assert "only the 20 most frequent classes of every pair" in smaller
+    assert "at most 20 classes are shown" in smaller
 
 
 def test_figures_that_are_no_numbers_are_empty() -> None:
