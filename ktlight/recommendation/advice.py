@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ktlight.recommendation.finished import Transferred
-from ktlight.recommendation.forecast import ASKED, STATIC, Cases, Forecast, Numbers, fitted, probe_forecast
+from ktlight.recommendation.forecast import LEARNED, Cases, Forecast, Numbers, fitted, probe_forecast
 from ktlight.recommendation.scoring import Candidate, Scores
 from ktlight.report.recommendation import NOTHING
 
@@ -69,12 +69,11 @@ def forecast(cases: Cases, known: Known | None, learn_from: int) -> tuple[Foreca
     """
     others = known.without(cases.student[0]) if known is not None else None
     if others is not None and len(others.delta) >= learn_from:
-        names = [*STATIC, *ASKED]
         count = len(others.delta)
-        return fitted(others.cases, others.delta, others.cases.student, cases, names), (
-            f"a ridge on all scores, fitted on {count} finished runs of other students"
+        return fitted(others.cases, others.delta, others.cases.student, cases, LEARNED), (
+            f"a ridge on {len(LEARNED)} scores, fitted on {count} finished runs of other students"
         )
-    enough = f"; from {learn_from} finished runs of other students on (recommend.runs=), a ridge on all scores decides"
+    enough = f"; from {learn_from} finished runs of other students on (recommend.runs=), a ridge decides"
     return probe_forecast(cases), f"the head probe, with its sampling error and an assumed spread{enough}"
 
 

@@ -1,5 +1,6 @@
 """What a transfer would cost: forward passes of single images, and seconds on this machine."""
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 
@@ -22,16 +23,21 @@ TRAINING = 3
 """Forward passes that one image costs in training: forward, and backward twice as much."""
 
 
-def forward_passes(config: DictConfig, data: ImageDataModule, rule: RoutingRule, models: Roles) -> dict[str, int]:
+def forward_passes(
+    config: DictConfig, data: ImageDataModule, rule: RoutingRule, models: Roles, learner: Classifier
+) -> dict[str, int]:
     """Return the forward passes of a transfer by role, with nothing in the store yet.
 
     Args:
         config: Of the transfer.
-        data: As many training images as it has.
+        data: As many training images as it has, in batches of any size.
         rule: Its routing rule.
         models: The student and the teacher by role.
+        learner: The student before it was frozen.
     """
-    epochs = planned_epochs(config, data, [models["student"]])
+    own = copy.copy(data)
+    own.batch_size = config.data.batch_size
+    epochs = planned_epochs(config, own, [learner])
     views = epochs if config.data.views is None else min(config.data.views, epochs)
     candidates = rule.candidates([LiveSource(role, model) for role, model in models.items()])
     passes = {source.name: data.num_train * views for source in candidates}
@@ -72,7 +78,7 @@ def costs(
             if weights[role] not in speed:
                 speed[weights[role]] = seconds_per_image(model, data.holdout_images(model.framing), outputs)
         rule = methods.rule(candidate.method)
-        passes = forward_passes(methods.transfer(candidate.method), data, rule, models)
+        passes = forward_passes(methods.transfer(candidate.method), data, rule, models, methods.networks["student"])
         seconds = sum(count * speed[weights[role]] for role, count in passes.items())
         spent.append((sum(passes.values()), seconds))
     return spent

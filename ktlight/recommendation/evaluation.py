@@ -7,15 +7,26 @@ from math import nan
 
 import numpy as np
 
-from ktlight.recommendation.forecast import ASKED, STATIC, SURE, Cases, Forecast, Numbers, fitted, probe_forecast
+from ktlight.recommendation.forecast import (
+    LEARNED,
+    OF_METHOD,
+    OF_PAIR,
+    STATIC,
+    SURE,
+    Cases,
+    Forecast,
+    Numbers,
+    fitted,
+    probe_forecast,
+)
 
 EXACT = 14
 """Most students for which every exchange of two rankings is tried; with more, as many are drawn."""
 FORECASTS: dict[str, Sequence[str]] = {
     "static": STATIC,
     "accuracy difference": ["acc_difference"],
-    **{name.replace("_", " "): [name] for name in ASKED},
-    "learned": [*STATIC, *ASKED],
+    **{name.replace("_", " "): [name] for name in (*OF_PAIR, *OF_METHOD)},
+    "learned": LEARNED,
 }
 """The scores of each forecast that is fitted on the runs left in."""
 UNFITTED = "probe as it is"

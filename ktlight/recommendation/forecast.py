@@ -19,11 +19,15 @@ PENALTIES = np.logspace(-2, 3, 11)
 
 STATIC = ("acc_difference", "acc_student", "log_params_difference", "same_family")
 """What is known without any look at the images."""
-ASKED = (
+OF_PAIR = (
     "positive_flips", "complementary_share", "error_consistency", "flip_entropy", "capa", "leep", "ensemble_headroom",
-    "headroom", "headroom_likelihood", "first_order", "probe", "probe_likelihood",
 )  # fmt: skip
-"""What the models' answers on training images say."""
+"""What the two models' answers on training images say, whatever the method."""
+OF_METHOD = ("headroom", "headroom_likelihood", "first_order", "probe", "probe_likelihood")
+"""What they say of the method too."""
+LEARNED = (*STATIC, *OF_METHOD)
+"""What a forecast is fitted on. With the scores of the pair it is fitted worse: runs are few, and most of those scores
+follow the accuracy difference."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Cases:
         student: What tells students apart.
         teacher: Likewise.
         method: Name of the method.
-        scores: ``float [n]`` by name: `STATIC`, `ASKED` and ``probe_error``.
+        scores: ``float [n]`` by name: `STATIC`, `OF_PAIR`, `OF_METHOD` and ``probe_error``.
     """
 
     student: Sequence[str]

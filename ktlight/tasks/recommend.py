@@ -1,5 +1,6 @@
 """Advice before any training: which teacher and method should bring the student most (task=recommend)."""
 
+import copy
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
@@ -58,15 +59,16 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
     dataset = load_dataset(config)
     student = trained_classifier(config, "student", model_config(config.student), dataset, run)
     teachers = [
-        trained_classifier(config, f"model{number}", model, dataset, run).freeze()
-        for number, model in enumerate(listed, 1)
+        trained_classifier(config, f"model{number}", model, dataset, run) for number, model in enumerate(listed, 1)
     ]
     by_role = {"student": student, **{f"model{number}": model for number, model in enumerate(teachers, 1)}}
     check_classes(dataset, by_role)
     check_different(student, teachers)
-    methods = Methods(with_method, student, teachers[0])
+    methods = Methods(with_method, student, copy.deepcopy(teachers[0]))
     for name in names:
         methods.transfer(name)
+    for teacher in teachers:
+        teacher.freeze()
     settings = probe_config(config)
     data, outputs = data_module(settings, dataset), OutputStore(settings)
     if outputs.processes > 1:

@@ -12,7 +12,9 @@ from sklearn.preprocessing import StandardScaler
 
 from ktlight.recommendation.evaluation import FORECASTS, NOTHING, UNFITTED, evaluate, exchange_p_value, regrets
 from ktlight.recommendation.forecast import (
-    ASKED,
+    LEARNED,
+    OF_METHOD,
+    OF_PAIR,
     PENALTIES,
     SPREAD,
     STATIC,
@@ -31,7 +33,7 @@ def planted(students: int = 6, teachers: int = 5, noise: float = 0.3, seed: int 
     draw = np.random.default_rng(seed)
     triples = [(f"s{s}", f"t{t}", method) for s, t, method in product(range(students), range(teachers), METHODS)]
     count = len(triples)
-    scores = {name: draw.normal(size=count) for name in (*STATIC, *ASKED)}
+    scores = {name: draw.normal(size=count) for name in (*STATIC, *OF_PAIR, *OF_METHOD)}
     delta = 2 * scores["probe"] + noise * draw.normal(size=count)
     student, teacher, method = map(list, zip(*triples, strict=True))
     return Cases(student, teacher, method, {**scores, "probe_error": np.full(count, 0.5)}), delta
@@ -121,9 +123,9 @@ def test_the_ridge_equals_that_of_scikit_learn() -> None:
 
 def test_missing_scores_count_as_the_mean() -> None:
     cases, delta = planted()
-    scores = {**cases.scores, "error_consistency": np.full(len(delta), np.nan)}
+    scores = {**cases.scores, "first_order": np.full(len(delta), np.nan)}
     holed = Cases(cases.student, cases.teacher, cases.method, scores)
-    assert np.isfinite(fitted(holed, delta, holed.student, holed, [*STATIC, *ASKED]).mean).all()
+    assert np.isfinite(fitted(holed, delta, holed.student, holed, LEARNED).mean).all()
 
 
 def test_the_forecast_of_a_probe() -> None:
