@@ -103,6 +103,8 @@ def test_command_runs(
         assert command("--cfg", "job", *words[2:]).code == 0
     for name in re.findall(r"checkpoint=zoo:(\w+)", snippet.code):  # an earlier command trained it, maybe elsewhere
         assert command(*_cut(["task=pretrain", "student=test_vit", f"pretrain.name={name}"])).code == 0
+    if "recommend.runs=runs/known" in words and not Path("runs/known").exists():
+        assert command(*_cut(["data.holdout=0.2", "hydra.run.dir=runs/known/one"])).code == 0
     outcome = command(*arguments)
     assert outcome.code == 0, outcome.out + outcome.err
 
