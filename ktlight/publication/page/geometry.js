@@ -6,11 +6,11 @@ const LABELLED_CELL = 11;
 const WRITTEN_CELL = 40;
 
 // Side of a cell and width of the margin for names, in pixels.
-function layout(width, count, longestName) {
+function layout(width, columns, longestName) {
   const margin = Math.min(longestName + 8, Math.max(60, width * 0.3));
-  const labelled = Math.floor((width - margin) / count);
+  const labelled = Math.floor((width - margin) / columns);
   if (labelled >= LABELLED_CELL) return { cell: Math.min(labelled, LARGEST_CELL), margin };
-  return { cell: Math.max(Math.floor(width / count), SMALLEST_CELL), margin: 0 };
+  return { cell: Math.max(Math.floor(width / columns), SMALLEST_CELL), margin: 0 };
 }
 
 const STEPS = {
@@ -25,18 +25,18 @@ const STEPS = {
 };
 
 // The cursor after a key, or null if the key does not move it.
-function moved([row, column], key, count) {
+function moved([row, column], key, rows, columns) {
   if (!(key in STEPS)) return null;
-  const inside = (place) => Math.max(0, Math.min(count - 1, place));
   const [down, right] = STEPS[key];
-  return [inside(row + down), inside(column + right)];
+  const inside = (place, count) => Math.max(0, Math.min(count - 1, place));
+  return [inside(row + down, rows), inside(column + right, columns)];
 }
 
 // Row and column under a point, or null.
-function cellAt(x, y, { cell, margin }, count) {
+function cellAt(x, y, { cell, margin }, rows, columns) {
   const column = Math.floor((x - margin) / cell);
   const row = Math.floor((y - margin) / cell);
-  return row >= 0 && column >= 0 && row < count && column < count ? [row, column] : null;
+  return row >= 0 && column >= 0 && row < rows && column < columns ? [row, column] : null;
 }
 
 const bySize = (name) => (a, b) => (b[name] ?? -Infinity) - (a[name] ?? -Infinity);
@@ -47,6 +47,19 @@ const ORDERS = {
   family: (a, b) => byName("family")(a, b) || bySize("acc")(a, b),
   name: byName("name"),
 };
+
+// Which models have any figure as teachers, and which as students: the others need no row and no column.
+function occupied(count, measures) {
+  const [rows, columns] = [new Set(), new Set()];
+  for (const { values } of measures) {
+    for (let i = 0; i < values.length; i++) {
+      if (values[i] === null) continue;
+      rows.add(Math.floor(i / count));
+      columns.add(i % count);
+    }
+  }
+  return { rows, columns };
+}
 
 // Indices of the models in the order to show them.
 function ordered(models, by) {

@@ -3,50 +3,60 @@
 function createMap(data, open) {
   const canvas = byId("map");
   const count = data.models.length;
-  const map = { measure: data.measures[0], order: [], cursor: [0, 0], cells: document.createElement("canvas") };
-  let place = layout(canvas.parentElement.clientWidth, count, 0);
+  const names = data.models.map((model) => model.name);
+  const shown = occupied(count, data.measures);
+  const map = { rows: [], columns: [], cursor: [0, 0], cells: document.createElement("canvas") };
+  let place = null;
 
-  const value = ([row, column]) => map.measure.values[map.order[row] * count + map.order[column]];
-  const pair = ([row, column]) => [map.order[row], map.order[column]];
+  const pair = ([row, column]) => [map.rows[row], map.columns[column]];
+  const value = (at) => {
+    const [teacher, student] = pair(at);
+    return map.measure.values[teacher * count + student];
+  };
+  const position = ([teacher, student]) => [map.rows.indexOf(teacher), map.columns.indexOf(student)];
+
+  function* everywhere() {
+    for (let row = 0; row < map.rows.length; row++) {
+      for (let column = 0; column < map.columns.length; column++) yield [row, column];
+    }
+  }
 
   function paintCells() {
-    const limits = bounds(map.measure.values);
-    map.colours = palette(limits[0]);
-    map.limits = limits;
-    map.cells.width = map.cells.height = count;
-    const image = new ImageData(count, count);
-    for (let i = 0; i < count * count; i++) {
-      const figure = value([Math.floor(i / count), i % count]);
-      if (figure !== null) image.data.set([...map.colours[shade(figure, limits)], 255], i * 4);
+    map.limits = bounds(map.measure.values);
+    map.colours = palette(map.limits[0]);
+    [map.cells.width, map.cells.height] = [map.columns.length, map.rows.length];
+    const image = new ImageData(map.cells.width, map.cells.height);
+    let byte = 0;
+    for (const at of everywhere()) {
+      const figure = value(at);
+      if (figure !== null) image.data.set([...map.colours[shade(figure, map.limits)], 255], byte);
+      byte += 4;
     }
     map.cells.getContext("2d").putImageData(image, 0, 0);
-    paintScale(map.colours, limits.map((limit) => fixed(limit * map.measure.unit)));
+    paintScale(map.colours, map.limits.map((limit) => fixed(limit * map.measure.unit)));
   }
 
   function draw() {
     const context = canvas.getContext("2d");
     const style = getComputedStyle(canvas);
-    context.font = `12px ${style.fontFamily}`;
-    const names = data.models.map((model) => model.name);
-    place = layout(canvas.parentElement.clientWidth, count, Math.max(...names.map((n) => context.measureText(n).width)));
-    const side = place.margin + place.cell * count;
-    const ratio = devicePixelRatio || 1;
-    canvas.width = canvas.height = Math.ceil((side + 1) * ratio);
-    canvas.style.width = canvas.style.height = `${side + 1}px`;
-    context.scale(ratio, ratio);
+    const font = `12px ${style.fontFamily}`;
+    context.font = font;
+    const longest = Math.max(...names.map((name) => context.measureText(name).width));
+    place = layout(canvas.parentElement.clientWidth, map.columns.length, longest);
+    const [width, height] = [map.columns.length, map.rows.length].map((cells) => place.cell * cells);
+    resize(canvas, place.margin + width + 1, place.margin + height + 1);
+    context.font = font;
     context.imageSmoothingEnabled = false;
-    context.drawImage(map.cells, place.margin, place.margin, side - place.margin, side - place.margin);
-    context.font = `12px ${style.fontFamily}`;
-    if (place.margin) drawNames(context, map.order.map((i) => names[i]), place, style.color);
+    context.drawImage(map.cells, place.margin, place.margin, width, height);
+    if (place.margin) drawNames(context, map.rows.map((i) => names[i]), map.columns.map((i) => names[i]), place, style.color);
     if (place.cell >= WRITTEN_CELL) drawFigures(context);
-    if (map.opened) outline(context, map.opened.map((i) => map.order.indexOf(i)), style.color, false);
+    if (map.opened) outline(context, position(map.opened), style.color, false);
     if (document.activeElement === canvas || map.hovered) outline(context, map.cursor, style.color, true);
   }
 
   function drawFigures(context) {
     context.textAlign = "center";
-    for (let i = 0; i < count * count; i++) {
-      const at = [Math.floor(i / count), i % count];
+    for (const at of everywhere()) {
       const figure = value(at);
       if (figure === null) continue;
       context.fillStyle = legible(map.colours[shade(figure, map.limits)]);
@@ -55,8 +65,9 @@ function createMap(data, open) {
     }
   }
 
-  function outline(context, [row, column], colour, dashed) {
-    const [y, x] = [row, column].map((k) => place.margin + k * place.cell);
+  function outline(context, at, colour, dashed) {
+    if (at.includes(-1)) return;
+    const [y, x] = at.map((k) => place.margin + k * place.cell);
     const out = Math.max(0, 3 - place.cell / 2);
     context.strokeStyle = colour;
     context.lineWidth = 2;
@@ -65,7 +76,7 @@ function createMap(data, open) {
   }
 
   function say() {
-    const [teacher, student] = pair(map.cursor).map((i) => data.models[i].name);
+    const [teacher, student] = pair(map.cursor).map((i) => names[i]);
     const figure = value(map.cursor);
     const said = figure === null ? "none" : fixed(figure * map.measure.unit);
     byId("map-cell").textContent =
@@ -83,14 +94,21 @@ function createMap(data, open) {
     if (teacher !== student) open(teacher, student);
   }
 
+  function mark(opened) {
+    map.opened = opened;
+    if (!position(opened).includes(-1)) map.cursor = position(opened);
+    draw();
+    say();
+  }
+
   canvas.addEventListener("keydown", (event) => {
-    const at = moved(map.cursor, event.key, count);
+    const at = moved(map.cursor, event.key, map.rows.length, map.columns.length);
     if (at) point(at);
     else if (event.key === "Enter" || event.key === " ") choose();
     else return;
     event.preventDefault();
   });
-  const under = (event) => cellAt(event.offsetX, event.offsetY, place, count);
+  const under = (event) => cellAt(event.offsetX, event.offsetY, place, map.rows.length, map.columns.length);
   canvas.addEventListener("pointermove", (event) => {
     const at = under(event);
     map.hovered = Boolean(at);
@@ -110,38 +128,40 @@ function createMap(data, open) {
   new ResizeObserver(() => requestAnimationFrame(draw)).observe(canvas.parentElement);
   dark.addEventListener("change", () => (paintCells(), draw()));
 
-  return {
-    // Shows a measure in an order, with the open pair marked.
-    show(measure, order, opened) {
-      map.measure = measure;
-      map.order = ordered(data.models, order);
-      map.opened = opened;
-      map.cursor = opened.map((i) => map.order.indexOf(i));
-      paintCells();
-      draw();
-      say();
-    },
-    mark(opened) {
-      map.opened = opened;
-      map.cursor = opened.map((i) => map.order.indexOf(i));
-      draw();
-    },
-  };
+  // Shows a measure in an order, with the open pair marked.
+  function show(measure, order, opened) {
+    const models = ordered(data.models, order);
+    map.measure = measure;
+    map.rows = models.filter((i) => shown.rows.has(i));
+    map.columns = models.filter((i) => shown.columns.has(i));
+    map.cursor = [0, 0];
+    paintCells();
+    mark(opened);
+  }
+  return { show, mark };
 }
 
-function drawNames(context, names, { cell, margin }, colour) {
+// Gives a canvas its size in pixels of the page, and draws in the pixels of the screen.
+function resize(canvas, width, height) {
+  const ratio = devicePixelRatio || 1;
+  [canvas.width, canvas.height] = [width, height].map((side) => Math.ceil(side * ratio));
+  [canvas.style.width, canvas.style.height] = [width, height].map((side) => `${side}px`);
+  canvas.getContext("2d").scale(ratio, ratio);
+}
+
+function drawNames(context, teachers, students, { cell, margin }, colour) {
   context.fillStyle = colour;
   context.textBaseline = "middle";
-  names.forEach((name, i) => {
-    const middle = margin + (i + 0.5) * cell;
-    const text = shortened(context, name, margin - 6);
-    context.textAlign = "right";
-    context.fillText(text, margin - 6, middle);
+  context.textAlign = "right";
+  teachers.forEach((name, i) => {
+    context.fillText(shortened(context, name, margin - 6), margin - 6, margin + (i + 0.5) * cell);
+  });
+  context.textAlign = "left";
+  students.forEach((name, i) => {
     context.save();
-    context.translate(middle, margin - 6);
+    context.translate(margin + (i + 0.5) * cell, margin - 6);
     context.rotate(-Math.PI / 2);
-    context.textAlign = "left";
-    context.fillText(text, 0, 0);
+    context.fillText(shortened(context, name, margin - 6), 0, 0);
     context.restore();
   });
 }

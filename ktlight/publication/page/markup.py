@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
+import numpy as np
+
 from ktlight.publication.content import Figure, PairMap
 
 LINK = re.compile(r"\[([^\[\]]+)\]\((#[^\s()]+)\)")
@@ -54,8 +56,11 @@ def pair_map(skeleton: str, shown: PairMap, cuts: Sequence[str]) -> str:
         cuts: What the page leaves out.
     """
     notes = "".join(f'<p class="hint">{escape(cut)}</p>' for cut in cuts)
-    count = len(shown.models)
-    intro = f"<p>{count} models, {count * (count - 1):,} ordered pairs of a teacher (row) and a student (column).</p>"
+    known_TS = np.any([np.isfinite(figures) for figures in shown.measures.values()], axis=0)
+    intro = (
+        f"<p>{len(shown.models)} models, {int(known_TS.sum()):,} ordered pairs of a teacher (row) and a student "
+        "(column).</p>"
+    )
     return section("Pairs", intro + skeleton + notes)
 
 

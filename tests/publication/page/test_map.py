@@ -1,9 +1,15 @@
 """The pair map in a real browser: mouse, keyboard, link, what lies behind a pair."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ktlight.publication.content import Page
+from ktlight.publication.page import write_page
 from tests.publication.page.browser import opened
+from tests.publication.page.made import made_map
 
 ORDER = ["wide, deep", "small", "tall"]
 """By accuracy, as the map shows them."""
@@ -60,6 +66,23 @@ def test_the_link_restores_pair_measure_and_order(started: Any, page_file: Path)
         page.tab.click("text=tall → small")
         assert page.texts("#pair-heading") == ["tall → small"]
         assert "measure=Accuracy" in page.value("location.hash")
+
+
+def test_rows_and_columns_without_any_figure_are_left_out(started: Any, tmp_path: Path) -> None:
+    deltas = np.full((3, 3), np.nan, dtype=np.float32)
+    deltas[0, 1:] = -1.5, 2.25
+    file = tmp_path / "report.html"
+    write_page(Page("A sweep", [], replace(made_map(), measures={"Delta": deltas})), file)
+    with opened(started, file) as page:
+        assert "3 models, 2 ordered pairs" in page.texts("#section-pairs")[0]
+        box = page.tab.locator("#map").bounding_box()
+        assert box["width"] - box["height"] == 56  # two students, one teacher
+        page.tab.focus("#map")
+        page.tab.keyboard.press("End")
+        assert page.texts("#map-cell") == ["small → tall: delta 2.25"]
+        page.tab.select_option("#teacher", "tall")  # no cell of the map, but a pair
+        page.tab.select_option("#student", "wide, deep")
+        assert page.texts("#pair-heading") == ["tall → wide, deep"]
 
 
 def test_an_unknown_state_is_ignored(started: Any, page_file: Path) -> None:
