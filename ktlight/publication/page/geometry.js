@@ -1,6 +1,6 @@
 // Where things are on the map, as pure functions. Positions count rows and columns in the order shown.
 
-const SMALLEST_CELL = 2;
+const SMALLEST_CELL = 1;
 const LARGEST_CELL = 56;
 const LABELLED_CELL = 11;
 const WRITTEN_CELL = 40;

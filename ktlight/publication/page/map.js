@@ -33,7 +33,7 @@ function createMap(data, open) {
       byte += 4;
     }
     map.cells.getContext("2d").putImageData(image, 0, 0);
-    paintScale(map.colours, map.limits.map((limit) => fixed(limit * map.measure.unit)));
+    paintScale(map.colours, map.limits.map((limit) => said(map.measure, limit)));
   }
 
   function draw() {
@@ -61,7 +61,7 @@ function createMap(data, open) {
       if (figure === null) continue;
       context.fillStyle = legible(map.colours[shade(figure, map.limits)]);
       const [y, x] = at.map((k) => place.margin + (k + 0.5) * place.cell);
-      context.fillText(fixed(figure * map.measure.unit, place.cell > 50 ? 2 : 1), x, y);
+      context.fillText(said(map.measure, figure, place.cell > 50 ? 2 : 1), x, y);
     }
   }
 
@@ -78,9 +78,9 @@ function createMap(data, open) {
   function say() {
     const [teacher, student] = pair(map.cursor).map((i) => names[i]);
     const figure = value(map.cursor);
-    const said = figure === null ? "none" : fixed(figure * map.measure.unit);
+    const words = figure === null ? "none" : said(map.measure, figure);
     byId("map-cell").textContent =
-      teacher === student ? teacher : `${teacher} → ${student}: ${map.measure.heading.toLowerCase()} ${said}`;
+      teacher === student ? teacher : `${teacher} → ${student}: ${map.measure.heading.toLowerCase()} ${words}`;
   }
 
   function point(at) {

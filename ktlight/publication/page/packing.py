@@ -102,11 +102,14 @@ def _key(pair: tuple[int, int]) -> str:
 
 def _measure(pair_map: PairMap, heading: str) -> dict[str, Any]:
     """Return a measure as whole numbers of a unit, None where there is none; positive flips in samples, if possible."""
-    samples = pair_map.num_samples
-    unit = 100 / samples if heading == POSITIVE_FLIPS and samples else HUNDREDTH
-    values = np.asarray(pair_map.measures[heading], dtype=np.float64).ravel() / unit
-    whole = [None if math.isnan(value) else round(value) for value in values.tolist()]
-    return {"heading": heading, "unit": unit, "values": whole}
+    values = np.asarray(pair_map.measures[heading], dtype=np.float64).ravel()
+    unit = HUNDREDTH
+    if heading == POSITIVE_FLIPS and pair_map.num_samples:
+        unit = 100 / pair_map.num_samples
+    elif not np.nan_to_num(values % 1).any():
+        unit = 1
+    whole = [None if math.isnan(value) else round(value) for value in (values / unit).tolist()]
+    return {"heading": heading, "unit": unit, "decimals": 0 if unit == 1 else 2, "values": whole}
 
 
 def _cell(kind: str, cell: Any) -> Any:

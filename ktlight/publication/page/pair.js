@@ -48,14 +48,17 @@ function at(data, { unit, values }, teacher, student) {
 }
 
 function measures(data, teacher, student) {
-  const cell = (value) => element("td", {}, value === null ? "–" : fixed(value));
+  const cell = (measure, from, to) => {
+    const value = measure.values[from * data.models.length + to];
+    return element("td", {}, value === null ? "–" : said(measure, value));
+  };
   const rows = data.measures.map((measure) =>
     element(
       "tr",
       {},
       element("th", { scope: "row" }, measure.heading),
-      cell(at(data, measure, teacher, student)),
-      cell(at(data, measure, student, teacher)),
+      cell(measure, teacher, student),
+      cell(measure, student, teacher),
     ),
   );
   const headings = ["Measure", "This pair", "Reverse"].map((text) => element("th", { scope: "col" }, text));
@@ -70,8 +73,8 @@ function histogram(data, teacher, student) {
   const rows = counts.map((count, i) => {
     const bar = element("span", { class: "bar" });
     bar.style.width = `${(100 * count) / counts[0]}%`;
-    const name = element("th", { scope: "row" }, data.classes[classes[i]] ?? `class ${classes[i]}`);
-    return element("tr", {}, name, element("td", { class: "bars" }, bar), element("td", {}, whole(count)));
+    const name = data.classes[classes[i]] ?? `class ${classes[i]}`;
+    return element("tr", {}, element("th", { scope: "row", title: name }, name), element("td", { class: "bars" }, bar), element("td", {}, whole(count)));
   });
   return [
     element("h4", {}, "Classes in which only the teacher is right"),

@@ -29,6 +29,9 @@ function element(tag, attributes = {}, ...children) {
 const fixed = (value, decimals = 2) =>
   value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).replace("-", "−");
 
+// A packed figure of a measure in words.
+const said = ({ unit, decimals }, value, most = 2) => fixed(value * unit, Math.min(decimals, most));
+
 const signed = (value) => (value > 0 ? "+" : "") + fixed(value);
 
 const whole = (value) => fixed(value, 0);

@@ -62,7 +62,7 @@ def test_the_link_restores_pair_measure_and_order(started: Any, page_file: Path)
     with opened(started, page_file, fragment) as page:
         assert page.texts("#pair-heading") == ["wide, deep → small"]
         assert page.value("[measure.value, order.value].join()") == "Accuracy difference,name"
-        assert page.texts("#map-cell") == ["wide, deep → small: accuracy difference 5.00"]
+        assert page.texts("#map-cell") == ["wide, deep → small: accuracy difference 5"]
         page.tab.click("text=tall → small")
         assert page.texts("#pair-heading") == ["tall → small"]
         assert "measure=Accuracy" in page.value("location.hash")
