@@ -102,12 +102,12 @@ def judge(
     """Return how one forecast did; ``static`` are the regrets of the static ranking by student."""
     from scipy.stats import spearmanr, weightedtau
 
-    constant = np.ptp(forecast.mean) == 0
+    constant = np.ptp(forecast.mean) == 0 or np.ptp(delta) == 0
     first, three = (regrets(forecast.mean, cases.student, delta, most) for most in (1, 3))
     taus = [
         float(weightedtau(forecast.mean[rows], delta[rows]).statistic)
         for rows in rows_of(cases.student).values()
-        if len(rows) > 1 and not constant
+        if np.ptp(forecast.mean[rows]) > 0 and np.ptp(delta[rows]) > 0
     ]
     inside = np.abs(delta - forecast.mean) <= SURE * forecast.spread
     differences = np.array([first[student] - static[student] for student in first])
@@ -116,7 +116,7 @@ def judge(
         score=name,
         left_out=left_out,
         spearman=nan if constant else float(spearmanr(forecast.mean, delta).statistic),
-        kendall=float(np.nanmean(taus)) if taus else nan,
+        kendall=float(np.mean(taus)) if taus else nan,
         regret_first=float(np.mean(list(first.values()))),
         regret_best_of_three=float(np.mean(list(three.values()))),
         brier=float(np.mean((forecast.probability_of_gain - (delta > 0)) ** 2)) if says else nan,
