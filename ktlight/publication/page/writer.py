@@ -19,7 +19,10 @@ LIMIT = 8_000_000
 """Characters of a page; the details of pairs are cut to fit."""
 
 SCRIPTS = ("reading", "state", "colours", "geometry", "map", "pair", "rows", "table", "main")
-DETAILS = ((50, 12, True), (20, 8, True), (20, 4, False), (10, 4, False), (5, 2, False), (2, 1, False), (0, 0, False))
+DETAILS = (
+    (50, 12, True), (20, 8, True), (20, 4, False), (10, 4, False), (7, 3, False), (5, 2, False), (2, 1, False),
+    (0, 0, False),
+)  # fmt: skip
 """How many classes and examples of every pair to keep, and whether its remarks: the first that fit."""
 
 
@@ -81,11 +84,11 @@ def _start(page: Page) -> str:
 def _pairs(pair_map: PairMap, room: int) -> str:
     """Return the map's section and data, with as many details as there is room for."""
     most_classes, most_examples = most(pair_map.top_classes), most(pair_map.examples)
-    for details in DETAILS:
-        classes, examples = min(details[0], most_classes), min(details[1], most_examples)
-        kept = pair_map if details[2] else replace(pair_map, remarks={})
+    tries = [(min(classes, most_classes), min(examples, most_examples), words) for classes, examples, words in DETAILS]
+    for classes, examples, words in dict.fromkeys(tries):
+        kept = pair_map if words else replace(pair_map, remarks={})
         data = data_element("pair-map", as_json(pair_map_data(kept, classes, examples)))
-        cuts = list(_cuts(pair_map, classes, examples, details[2]))
+        cuts = list(_cuts(pair_map, classes, examples, words))
         html = markup.pair_map(own("pair_map.html"), pair_map, cuts) + data
         if len(html) <= room:
             break
