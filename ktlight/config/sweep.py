@@ -7,27 +7,24 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-_sweeps: list[Path] = []
+_sweeps: list[tuple[Path, DictConfig]] = []
 
 
 class Comparison(Callback):
     """Hydra callback that notes where a sweep keeps its runs; `show_comparison` prints them when it is over."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note the folder of the sweep. Hydra's hook for the end is not called when a job fails."""
-        _sweeps.append(Path(config.hydra.sweep.dir).absolute())
+        """Note folder and config of the sweep. Hydra's hook for the end is not called when a job fails."""
+        _sweeps.append((Path(config.hydra.sweep.dir).absolute(), config))
 
 
 def show_comparison() -> None:
     """Print the transfers of the sweep that has just ended, if there was one; write ``comparison.csv`` and its page."""
     while _sweeps:
-        folder = _sweeps.pop()
-        from ktlight.publication.finished import write_page_of
-        from ktlight.publication.publish import write_sweep_page
+        folder, config = _sweeps.pop()
         from ktlight.report.comparison import print_comparison
         from ktlight.report.runs import read_runs
         from ktlight.report.spreadsheet import write_comparison
-        from ktlight.report.table import short
         from ktlight.report.typed import typed_options
 
         finished, unreadable = read_runs([folder])
@@ -41,5 +38,21 @@ def show_comparison() -> None:
         if transfers:
             print_comparison(transfers, folder)
             write_comparison(transfers, folder / "comparison.csv")
-            if page := write_page_of(folder, write_sweep_page):
-                print(f"page     {short(page)}")
+            _write_page(config, folder)
+
+
+def _write_page(config: DictConfig, folder: Path) -> None:
+    """Write the page of a sweep, say where it is, and log it if the jobs were logged."""
+    from ktlight.publication.finished import nothing_lost
+    from ktlight.publication.publish import write_sweep_page
+    from ktlight.publication.weights_and_biases import log_page, report_run
+    from ktlight.report.folder import PAGE
+    from ktlight.report.table import short
+
+    with nothing_lost(folder):
+        page = write_sweep_page(folder)
+        print(f"page     {short(folder / PAGE)}")
+        if config.logger.name == "wandb":
+            group = config.logger.group or str(config.hydra.sweep.dir).replace("/", "-")
+            with report_run(config.logger.project, f"sweep {folder.name}", folder, group) as run:
+                log_page(run, page, folder / PAGE)

@@ -1,17 +1,18 @@
-"""The page at the end of a run or sweep."""
+"""What comes after a run or a sweep is finished: its page."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 
-def write_page_of(folder: Path, write: Callable[[Path], Path]) -> Path | None:
-    """Write the page of what is finished and return its file; a failure is logged, since nothing else is lost."""
+@contextmanager
+def nothing_lost(folder: Path) -> Iterator[None]:
+    """Log whatever goes wrong with the page of a finished folder, in place of failing: all else is there."""
     try:
-        return write(folder)
+        yield
     except Exception as error:
         logger.error("The page of %s could not be written (%s: %s); all else was", folder, type(error).__name__, error)
         logger.debug("Its traceback", exc_info=True)
-        return None

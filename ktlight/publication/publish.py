@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ktlight.publication import draw, statistics
 from ktlight.publication.collection import Collection, collect
-from ktlight.publication.content import Figure
+from ktlight.publication.content import Figure, Page
 from ktlight.publication.discovery_drawings import discovery_drawings
 from ktlight.publication.drawings import Drawing, slug, sweep_drawings
 from ktlight.publication.page import write_page
@@ -73,28 +73,32 @@ def report_tables(collection: Collection, paper: "DataFrame | None" = None) -> "
     return {"success": success, **{name: table for name, table in tables.items() if len(table)}}
 
 
-def write_report(report: Report, folder: Path, title: str) -> Path:
-    """Write the page, the figures and the tables to a folder; return the page's file.
+def write_report(report: Report, folder: Path, title: str) -> Page:
+    """Write the page, the figures and the tables to a folder; return the page.
 
     ``figures/*.vega.json`` is what the editors of Vega and of W&B's custom charts take.
     """
-    figures = []
-    for drawing in report.drawings:
-        figures.append(Figure(drawing.name, drawing.title, drawing.caption, draw.svg(drawing.chart)))
+    figures = [_figure(drawing) for drawing in report.drawings]
+    for figure, drawing in zip(figures, report.drawings, strict=True):
         file = folder / "figures" / drawing.name
-        write_text(file.with_name(f"{file.name}.svg"), figures[-1].svg)
+        write_text(file.with_name(f"{file.name}.svg"), figure.svg)
         write_atomically(file.with_name(f"{file.name}.pdf"), partial(Path.write_bytes, data=draw.pdf(drawing.chart)))
         write_text(file.with_name(f"{file.name}.vega.json"), json.dumps(draw.vega(drawing.chart)))
     for name, table in report.tables.items():
         write_table(table, folder / "tables", name)
     page = sweep_page(report.collection, figures, folder, title, report.tables["success"])
     write_page(page, folder / PAGE)
-    return folder / PAGE
+    return page
 
 
-def write_sweep_page(folder: Path) -> Path:
-    """Write the page of the runs below a folder into it; return the page's file."""
+def write_sweep_page(folder: Path) -> Page:
+    """Write the page of the runs below a folder into it, and return it."""
     collection = collect([folder])
-    figures = [Figure(each.name, each.title, each.caption, draw.svg(each.chart)) for each in sweep_drawings(collection)]
-    write_page(sweep_page(collection, figures, folder, f"Sweep {folder.name}", collection.success), folder / PAGE)
-    return folder / PAGE
+    figures = [_figure(drawing) for drawing in sweep_drawings(collection)]
+    page = sweep_page(collection, figures, folder, f"Sweep {folder.name}", collection.success)
+    write_page(page, folder / PAGE)
+    return page
+
+
+def _figure(drawing: Drawing) -> Figure:
+    return Figure(drawing.name, drawing.title, drawing.caption, draw.svg(drawing.chart))

@@ -15,11 +15,11 @@ from ktlight.report.advice import better_teacher
 from ktlight.report.folder import PAGE
 
 
-def write_run_page(folder: Path) -> Path:
-    """Write the page of the finished transfer in ``folder`` and return its path."""
-    file = folder / PAGE
-    write_page(run_page(read_run(folder)), file)
-    return file
+def write_run_page(folder: Path) -> Page:
+    """Write the page of the finished transfer in ``folder`` and return it."""
+    page = run_page(read_run(folder))
+    write_page(page, folder / PAGE)
+    return page
 
 
 def run_page(record: RunRecord) -> Page:

@@ -10,6 +10,7 @@ from ktlight.errors import UserError
 from ktlight.publication.collection import Collection, collect, folders_of
 from ktlight.publication.paper import read_paper
 from ktlight.publication.publish import report_of, write_report
+from ktlight.publication.weights_and_biases import log_report, report_run
 from ktlight.report.folder import PAGE
 from ktlight.report.published import print_report
 from ktlight.training.record import Run
@@ -30,8 +31,9 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
     run.folder.write_config(lasting(config))
     run.phase("write")
     report = report_of(collection, paper)
-    write_report(report, run.folder.path, f"Report on {', '.join(patterns) or 'the paper'}")
-    return run.finish(
+    title = f"Report on {', '.join(patterns) or 'the paper'}"
+    page = write_report(report, run.folder.path, title)
+    results = run.finish(
         {
             "task": "report",
             "runs": patterns,
@@ -46,6 +48,10 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
             "left_out": [{"folder": str(each.folder), "reason": each.reason} for each in collection.left_out],
         }
     )
+    if config.report.wandb is not None:
+        with report_run(config.report.wandb, title, run.folder.path) as logged:
+            log_report(logged, report.tables, page, run.folder.path / PAGE)
+    return results
 
 
 def show(results: dict[str, Any], folder: Path) -> None:

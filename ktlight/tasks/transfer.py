@@ -17,9 +17,10 @@ from ktlight.data.dataset import ImageDataset
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.models.facts import model_facts
-from ktlight.publication.finished import write_page_of
+from ktlight.publication.finished import nothing_lost
 from ktlight.publication.run_page import write_run_page
 from ktlight.report.advice import next_step
+from ktlight.report.folder import PAGE
 from ktlight.report.results import more_confident, stage_figures, transfer_figures
 from ktlight.report.table import print_transfer, print_transfer_line, short
 from ktlight.stages.averaging import state_of
@@ -32,7 +33,7 @@ from ktlight.stages.stage import Setting
 from ktlight.stages.trained import trained_classifier
 from ktlight.training.assemble import check_classes, data_module, load_dataset
 from ktlight.training.length import transfer_epochs
-from ktlight.training.loggers import extra_loggers, log_results
+from ktlight.training.loggers import extra_loggers, log_results, log_run_page
 from ktlight.training.processes import is_first_process
 from ktlight.training.record import Run
 
@@ -115,13 +116,14 @@ def transfer(
             "models": {role: model_facts(model) for role, model in initial.items()},
         }
         log_results(loggers, results)
-    if is_first_process():
-        run.folder.write_predictions(columns)
-        for role in trained.learned:
-            export_classifier(models[role], run.folder.path / role, record=results, class_names=dataset.class_names)
-    complete = run.finish(results)
-    if is_first_process():
-        write_page_of(run.folder.path, write_run_page)
+        if is_first_process():
+            run.folder.write_predictions(columns)
+            for role in trained.learned:
+                export_classifier(models[role], run.folder.path / role, record=results, class_names=dataset.class_names)
+        complete = run.finish(results)
+        if is_first_process():
+            with nothing_lost(run.folder.path):
+                log_run_page(loggers, write_run_page(run.folder.path), run.folder.path / PAGE)
     return complete
 
 

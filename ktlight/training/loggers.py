@@ -1,12 +1,11 @@
 """Loggers in addition to the curves, which are always written."""
 
 import logging
-import netrc
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -16,6 +15,8 @@ from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from ktlight.errors import UserError, nearest
+from ktlight.publication.content import Page
+from ktlight.publication.weights_and_biases import has_credentials, log_page
 from ktlight.report.files import write_text
 from ktlight.report.folder import RunFolder
 from ktlight.training.processes import is_first_process
@@ -52,7 +53,7 @@ def _tensorboard(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger]
 def _wandb(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger]]:
     import wandb
 
-    offline = not _has_wandb_credentials()
+    offline = not has_credentials()
     run_logger = WandbLogger(
         project=config.logger.project,
         group=config.logger.group or _sweep_name(),
@@ -124,15 +125,11 @@ def log_results(loggers: list[Logger], results: dict[str, Any]) -> None:
         each.log_metrics(figures)
 
 
-def _has_wandb_credentials() -> bool:
-    if os.environ.get("WANDB_MODE") == "offline":
-        return False
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (FileNotFoundError, netrc.NetrcParseError):
-        return False
+def log_run_page(loggers: list[Logger], page: Page, file: Path) -> None:
+    """Log a run's page to W&B, if it is among the loggers; TensorBoard has no place for it."""
+    for each in loggers:
+        if isinstance(each, WandbLogger):
+            log_page(each.experiment, page, file)
 
 
 def _sweep_name() -> str | None:

@@ -1,0 +1,40 @@
+"""What W&B has written offline, read back."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+BLOCK, HEADER = 2**15, 7
+"""Of LevelDB's log format, in which W&B writes; its file starts with a header of its own, as long."""
+FULL, LAST = 1, 4
+
+
+def records(run: Path) -> dict[str, Any]:
+    """Return the last logged value of every name, the parts of a value after a slash, from an offline run."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (file,) = run.glob("*.wandb")
+    logged: dict[str, Any] = {}
+    for data in _written(file.read_bytes()):
+        record = Record()
+        record.ParseFromString(data)
+        for item in record.history.item:
+            logged[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
+    return logged
+
+
+def _written(content: bytes) -> Iterator[bytes]:
+    assert content.startswith(b":W&B")
+    position, parts = HEADER, b""
+    while position + HEADER <= len(content):
+        if BLOCK - position % BLOCK < HEADER:  # too little room for a header: the rest of the block is padding
+            position += BLOCK - position % BLOCK
+            continue
+        length, kind = struct.unpack_from("<HB", content, position + 4)
+        parts += content[position + HEADER : position + HEADER + length]
+        position += HEADER + length
+        if kind in (FULL, LAST):
+            yield parts
+            parts = b""
