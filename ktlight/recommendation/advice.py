@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ktlight.recommendation.candidates import Candidate
 from ktlight.recommendation.finished import Transferred
 from ktlight.recommendation.forecast import LEARNED, Cases, Forecast, Numbers, fitted, probe_forecast
-from ktlight.recommendation.scoring import Candidate, Scores
+from ktlight.recommendation.scoring import Scores
 from ktlight.report.recommendation import NOTHING
 
 STAYS: dict[str, Any] = {
@@ -78,8 +79,7 @@ def forecast(cases: Cases, known: Known | None, learn_from: int) -> tuple[Foreca
 
 
 def ranked(
-    teachers: Sequence[str],
-    methods: Sequence[str],
+    names: Sequence[tuple[str, str]],
     scores: Sequence[Scores],
     forecasts: Forecast,
     costs: Sequence[tuple[int, float]],
@@ -87,8 +87,7 @@ def ranked(
     """Return the rows of ``recommendations.parquet``, best first, with doing nothing among them.
 
     Args:
-        teachers: Name of each candidate's teacher.
-        methods: Name of its method.
+        names: Each candidate's teacher and method.
         scores: Its scores.
         forecasts: The forecast of its delta.
         costs: Its forward passes and seconds.
@@ -107,7 +106,7 @@ def ranked(
             "seconds": costs[number][1],
             "reason": reason(scores[number]),
         }
-        for number, (teacher, method) in enumerate(zip(teachers, methods, strict=True))
+        for number, (teacher, method) in enumerate(names)
     ]
     likelihoods = np.array([each["probe_likelihood"] for each in scores])
     order = np.lexsort((-likelihoods, -forecasts.mean))  # few held-out images make equal forecasts

@@ -11,8 +11,8 @@ from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.ordered import OrderedView
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
+from ktlight.recommendation.candidates import Candidate
 from ktlight.recommendation.methods import Methods
-from ktlight.recommendation.scoring import Candidate
 from ktlight.routing.rules import RoutingRule
 from ktlight.training.length import planned_epochs
 from ktlight.types import Batch

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from omegaconf import DictConfig
@@ -30,6 +30,11 @@ class Methods:
         self.networks = {"student": student, "teacher": teacher}
         self._configs: dict[str, DictConfig] = {}
         self._rules: dict[str, RoutingRule] = {}
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raise `UserError` if one of the methods does not exist, or cannot be probed."""
+        for name in names:
+            self.transfer(name)
 
     def transfer(self, name: str) -> DictConfig:
         """Return the config of a transfer with a method.

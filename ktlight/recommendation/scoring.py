@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import log, sqrt
 from typing import NamedTuple, cast
 
@@ -21,6 +21,7 @@ from ktlight.models.classifier import Classifier
 from ktlight.models.facts import model_facts
 from ktlight.models.head import Head
 from ktlight.models.sources import LiveSource
+from ktlight.recommendation.candidates import Candidate
 from ktlight.recommendation.methods import Methods
 from ktlight.recommendation.probe import learning_head, probe
 from ktlight.report.results import accuracy
@@ -46,21 +47,6 @@ class HeldOut(NamedTuple):
 
     logits_HC: Tensor
     prediction_H: Tensor
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What may be done to a student.
-
-    Attributes:
-        student: Frozen.
-        teacher: Frozen.
-        method: Its name.
-    """
-
-    student: Classifier
-    teacher: Classifier
-    method: str
 
 
 class Scorer:

@@ -21,11 +21,12 @@ from ktlight.models.classifier import Classifier
 from ktlight.models.facts import model_facts
 from ktlight.models.spec import ModelConfig
 from ktlight.recommendation.advice import Known, cases_of, forecast, known_of, ranked
+from ktlight.recommendation.candidates import Candidate, check_different, unique_names
 from ktlight.recommendation.cost import costs
 from ktlight.recommendation.evaluation import evaluate
-from ktlight.recommendation.finished import finished_transfers
+from ktlight.recommendation.finished import Transferred, finished_transfers
 from ktlight.recommendation.methods import Methods, probe_config, probe_epochs
-from ktlight.recommendation.scoring import Candidate, Scorer, Scores
+from ktlight.recommendation.scoring import Scorer, Scores
 from ktlight.report.recommendation import (
     EVALUATION,
     FINISHED,
@@ -51,58 +52,47 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
     Raises:
         UserError: The models or methods cannot be compared, or no image is held out to compare them on.
     """
-    names, listed = listed_methods(config, "methods"), listed_models(config, "models")
-    if not listed:
-        raise UserError("task=recommend needs possible teachers: 'models=[resnet50,vit_s]'")
-    if config.store.mode == "off":
-        raise UserError("task=recommend asks every model once and keeps the answers: use store=auto")
+    names, listed = asked(config)
     dataset = load_dataset(config)
     student = trained_classifier(config, "student", model_config(config.student), dataset, run)
+    roles = [f"model{number}" for number in range(1, len(listed) + 1)]
     teachers = [
-        trained_classifier(config, f"model{number}", model, dataset, run) for number, model in enumerate(listed, 1)
+        trained_classifier(config, role, model, dataset, run) for role, model in zip(roles, listed, strict=True)
     ]
-    by_role = {"student": student, **{f"model{number}": model for number, model in enumerate(teachers, 1)}}
-    check_classes(dataset, by_role)
+    models = {"student": student, **dict(zip(roles, teachers, strict=True))}
+    check_classes(dataset, models)
     check_different(student, teachers)
     methods = Methods(with_method, student, copy.deepcopy(teachers[0]))
-    for name in names:
-        methods.transfer(name)
-    for teacher in teachers:
-        teacher.freeze()
-    settings = probe_config(config)
-    data, outputs = data_module(settings, dataset), OutputStore(settings)
-    if outputs.processes > 1:
-        raise UserError("task=recommend runs in one process: use trainer.devices=1")
-    scorer = Scorer(methods, data, outputs, probe_epochs(settings, data))
-    warn_of_seen_images(["task=recommend"], config.data.holdout, by_role)
-    frozen = student.frozen_copy()
-    run.record_start(dataset, {"student": frozen, **{role: by_role[role] for role in by_role if role != "student"}})
+    methods.check(names)
+    scorer = make_scorer(config, dataset, methods)
+    warn_of_seen_images(["task=recommend"], config.data.holdout, models)
+    models = {role: model.frozen_copy() if model is student else model.freeze() for role, model in models.items()}
+    run.record_start(dataset, models)
     run.phase("score")
-    candidates = [Candidate(frozen, teacher, name) for teacher in teachers for name in names]
+    candidates = [Candidate(models["student"], teacher, name) for teacher in teachers for name in names]
     scores = scored(scorer, candidates, "Probing")
-    known = finished_runs(config, dataset, [frozen, *teachers], scorer, methods, run)
+    known = finished_runs(config, dataset, list(models.values()), scorer, run)
+    forecasts, basis = forecast(cases_of(candidates, scores), known, config.recommend.learn_from)
     run.phase("write")
-    cases = cases_of(candidates, scores)
-    forecasts, basis = forecast(cases, known, config.recommend.learn_from)
-    called = unique_names(teachers)
-    teacher_names = [called[each.teacher.weights_hash()] for each in candidates]
-    spent = costs(candidates, methods, data, outputs)
-    rows = ranked(teacher_names, [each.method for each in candidates], scores, forecasts, spent)
+    called = dict(zip(teachers, unique_names(teachers), strict=True))
+    spent = costs(candidates, methods, scorer.data, scorer.outputs)
+    names_of = [(student.name, called[each.teacher], each.method) for each in candidates]
+    rows = ranked([(teacher, method) for _, teacher, method in names_of], scores, forecasts, spent)
     write_rows(run.folder.path, RECOMMENDATIONS, rows)
-    write_rows(run.folder.path, SCORES, score_rows(student.name, teacher_names, candidates, scores))
+    write_rows(run.folder.path, SCORES, score_rows(names_of, scores))
     return run.finish(
         {
             "task": "recommend",
             "student": student.name,
             "data": config.data.name,
             "methods": names,
-            "num_train": data.num_train,
-            "num_holdout": len(data.holdout_rows),
+            "num_train": scorer.data.num_train,
+            "num_holdout": len(scorer.data.holdout_rows),
             "basis": basis,
             "finished_runs": len(known.delta) if known else 0,
             "best": {key: rows[0][key] for key in ("teacher", "method", "expected_delta")},
             "command": next_command(config, rows[0], dict(zip(called.values(), listed, strict=True))),
-            "models": {role: model_facts(model) for role, model in by_role.items()},
+            "models": {role: model_facts(model) for role, model in models.items()},
         }
     )
 
@@ -112,15 +102,27 @@ def show(results: dict[str, Any], folder: Path) -> None:
     print_recommendation(results, folder)
 
 
-def check_different(student: Classifier, teachers: Sequence[Classifier]) -> None:
-    """Raise `UserError` if a model is given twice, by its weights."""
-    seen = {student.weights_hash(): student}
-    for teacher in teachers:
-        twin = seen.setdefault(teacher.weights_hash(), teacher)
-        if twin is student:
-            raise UserError(f"{teacher.name} in models=[...] is the student itself: leave it out there")
-        if twin is not teacher:
-            raise UserError(f"{twin.name} and {teacher.name} in models=[...] have the same weights: give one of them")
+def asked(config: DictConfig) -> tuple[list[str], list[ModelConfig]]:
+    """Return the methods and the models to compare.
+
+    Raises:
+        UserError: There are none, or they cannot be asked.
+    """
+    names, listed = listed_methods(config, "methods"), listed_models(config, "models")
+    if not listed:
+        raise UserError("task=recommend needs possible teachers: 'models=[resnet50,vit_s]'")
+    if config.store.mode == "off":
+        raise UserError("task=recommend asks every model once and keeps the answers: use store=auto")
+    return names, listed
+
+
+def make_scorer(config: DictConfig, dataset: ImageDataset, methods: Methods) -> Scorer:
+    """Return what scores candidates on the held-out images."""
+    probing = probe_config(config)
+    data, outputs = data_module(probing, dataset), OutputStore(probing)
+    if outputs.processes > 1:
+        raise UserError("task=recommend runs in one process: use trainer.devices=1")
+    return Scorer(methods, data, outputs, probe_epochs(probing, data))
 
 
 def scored(scorer: Scorer, candidates: Sequence[Candidate], doing: str) -> list[Scores]:
@@ -134,7 +136,6 @@ def finished_runs(
     dataset: ImageDataset,
     models: Sequence[Classifier],
     scorer: Scorer,
-    methods: Methods,
     run: Run,
 ) -> Known | None:
     """Return the finished transfers of ``recommend.runs`` with their scores; judge the scores and write both.
@@ -146,7 +147,7 @@ def finished_runs(
     if patterns is None:
         return None
     listed = list(patterns) if isinstance(patterns, ListConfig) else [str(patterns)]
-    transfers, left_out = finished_transfers(listed, config, dataset, models, methods.transfer)
+    transfers, left_out = finished_transfers(listed, config, dataset, models, scorer.methods.transfer)
     for each in left_out:
         logger.warning("%s", each)
     if not transfers:
@@ -155,34 +156,23 @@ def finished_runs(
     candidates = [Candidate(each.student, each.teacher, each.method) for each in transfers]
     scores = scored(scorer, candidates, "Probing finished runs")
     known = known_of(transfers, scores)
-    rows = [
-        {
-            "student": each.student.name, "teacher": each.teacher.name, "method": each.method, "delta": each.delta,
-            "folder": str(each.folder), **score,
-        }
-        for each, score in zip(transfers, scores, strict=True)
-    ]  # fmt: skip
+    names = [(each.student.name, each.teacher.name, each.method) for each in transfers]
+    rows = [{**row, **outcome(each)} for row, each in zip(score_rows(names, scores), transfers, strict=True)]
     write_rows(run.folder.path, FINISHED, rows)
     write_rows(run.folder.path, EVALUATION, [asdict(verdict) for verdict in evaluate(known.cases, known.delta)])
     return known
 
 
-def unique_names(models: Sequence[Classifier]) -> dict[str, str]:
-    """Return what to call models, by their weights: names that occur twice are told apart by these."""
-    names = [model.name for model in models]
-    return {
-        model.weights_hash(): model.name if names.count(model.name) == 1 else f"{model.name}-{model.weights_hash()[:8]}"
-        for model in models
-    }
+def outcome(transfer: Transferred) -> dict[str, Any]:
+    """Return what came of a finished transfer."""
+    return {"delta": transfer.delta, "folder": str(transfer.folder)}
 
 
-def score_rows(
-    student: str, teachers: Sequence[str], candidates: Sequence[Candidate], scores: Sequence[Scores]
-) -> list[dict[str, Any]]:
-    """Return the rows of ``scores.parquet``: the scores of every candidate."""
+def score_rows(names: Sequence[tuple[str, str, str]], scores: Sequence[Scores]) -> list[dict[str, Any]]:
+    """Return the rows of ``scores.parquet`` for students, teachers and methods."""
     return [
-        {"student": student, "teacher": teacher, "method": candidate.method, **score}
-        for teacher, candidate, score in zip(teachers, candidates, scores, strict=True)
+        {"student": student, "teacher": teacher, "method": method, **score}
+        for (student, teacher, method), score in zip(names, scores, strict=True)
     ]
 
 
