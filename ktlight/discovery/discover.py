@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ktlight.data.dataset import ImageDataset
+from ktlight.data.thumbnails import BUDGET, thumbnails
 from ktlight.discovery.asking import Asked
 from ktlight.discovery.classes import ClassSets, class_figures
 from ktlight.discovery.compare import (
@@ -17,7 +18,6 @@ from ktlight.discovery.compare import (
     mean_ensemble,
     side_by_side,
 )
-from ktlight.discovery.examples import BUDGET, thumbnails
 from ktlight.discovery.findings import best_pairs, concentration, coverage, duplicates, experts
 from ktlight.discovery.relatedness import RelatedClasses
 from ktlight.discovery.summary import summary

@@ -51,3 +51,9 @@ def most_frequent(class_B: NDArray[np.int64], most: int = CLASSES) -> list[tuple
     classes, counts = np.unique(class_B, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:most]
     return list(zip(classes[order].tolist(), counts[order].tolist(), strict=True))
+
+
+def in_percent(log_odds: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return log-odds as probabilities in percent."""
+    percent: NDArray[np.float64] = 100 / (1 + np.exp(-log_odds.astype(np.float64)))
+    return percent

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ktlight.publication.answers_map import in_percent
 from ktlight.publication.content import POSITIVE_FLIPS, PairMap, as_data_link
 from ktlight.report.discovery import Discovery
 
@@ -149,12 +150,6 @@ def examples(discovery: Discovery, names: Sequence[str]) -> dict[Pair, list[dict
     for *pair, values in zip(teacher.tolist(), student.tolist(), rows, strict=True):
         found.setdefault((pair[0], pair[1]), []).append(dict(zip(columns, values, strict=True)))
     return found
-
-
-def in_percent(log_odds: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return log-odds as probabilities in percent."""
-    percent: NDArray[np.float64] = 100 / (1 + np.exp(-log_odds.astype(np.float64)))
-    return percent
 
 
 def remarks(pairs: pa.Table, place: tuple[Integers, Integers]) -> Mapping[Pair, list[str]]:

@@ -4,31 +4,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ktlight.publication.answers_map import answers_map
-from ktlight.publication.content import Figure, Page, PairMap
+from ktlight.data.dataset import ImageTable
+from ktlight.publication.content import Figure, Page
 from ktlight.publication.page import write_page
+from ktlight.publication.run_map import run_map
 from ktlight.publication.run_record import RunRecord, read_run
-from ktlight.publication.run_tables import networks, run_tables
+from ktlight.publication.run_tables import run_tables
 from ktlight.report.advice import better_teacher
 from ktlight.report.folder import PAGE
 
 
-def write_run_page(folder: Path) -> Page:
-    """Write the page of the finished transfer in ``folder`` and return it."""
-    page = run_page(read_run(folder))
+def write_run_page(folder: Path, images: ImageTable | None = None) -> Page:
+    """Write the page of a finished transfer, and return it.
+
+    Args:
+        folder: The folder of the run.
+        images: The images that it was evaluated on, for examples; none if they are not at hand.
+    """
+    page = run_page(read_run(folder), images)
     write_page(page, folder / PAGE)
     return page
 
 
-def run_page(record: RunRecord) -> Page:
+def run_page(record: RunRecord, images: ImageTable | None = None) -> Page:
     """Return the page of a transfer."""
     results = record.results
     return Page(
         title=f"{results['teacher']} → {results['student']} by {results['method']} on {results['data']}",
         overview=list(overview(results)),
-        pair_map=run_map(record),
+        pair_map=run_map(record, images),
         tables=run_tables(record),
         figures=figures(record),
         provenance={"Config": record.config, "Environment": record.environment, "Seconds": seconds(results)},
@@ -66,13 +70,6 @@ def _knowledge(results: dict[str, Any]) -> str:
     known = f"On {results['complementary_knowledge']:.2f}% {who} was right and the student wrong"
     rate = results["transfer_rate"]
     return f"{known}." if rate is None else f"{known}; of those, {rate:.2f}% are right now."
-
-
-def run_map(record: RunRecord) -> PairMap:
-    """Return the map of the student before and after and its teachers: gains and losses are flips between those two."""
-    columns, models = zip(*networks(record), strict=True)
-    predictions = np.stack([record.columns[column] for column in columns])
-    return answers_map(models, predictions, record.columns["label"], record.results["class_names"])
 
 
 def figures(record: RunRecord) -> list[Figure]:

@@ -1,11 +1,11 @@
 """The tables of a transfer's page: models, classes, samples."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ktlight.publication.answers_map import in_percent
 from ktlight.publication.content import TableColumn
 from ktlight.publication.run_record import RunRecord
 
@@ -68,8 +68,8 @@ def sample_table(record: RunRecord, rows: NDArray[np.int64]) -> list[TableColumn
         return TableColumn(column, heading, "text", names[record.columns[column][rows]])
 
     def sure(column: str, heading: str) -> TableColumn:
-        percent = 100 / (1 + np.exp(-record.columns[f"{column}_confidence"][rows].astype(np.float64)))
-        return TableColumn(f"{column}_confidence", heading, "number", percent)
+        name = f"{column}_confidence"
+        return TableColumn(name, heading, "number", in_percent(record.columns[name][rows]))
 
     teachers = [(role, role.capitalize()) for role in record.teachers]
     confident = "after_confidence" in record.columns
@@ -103,19 +103,3 @@ def model_table(record: RunRecord) -> list[TableColumn]:
 
 def _origin(provenance: dict[str, Any] | None) -> str:
     return f"{provenance['source']}: {provenance['location']}" if provenance else ""
-
-
-def networks(record: RunRecord) -> Sequence[tuple[str, dict[str, Any]]]:
-    """Return the columns of predictions that are networks, with their facts and a name that tells them apart."""
-    models = record.results["models"]
-    columns = {"before": "student", **{role: role for role in record.teachers}}
-    columns |= {f"{role}_after": role for role in record.teachers if f"{role}_after" in record.columns}
-    columns["after"] = "student"
-    return [
-        (column, {**_facts(models[role]), "name": f"{models[role]['name']} ({column.replace('_', ' ')})"})
-        for column, role in columns.items()
-    ]
-
-
-def _facts(model: dict[str, Any]) -> dict[str, Any]:
-    return {"family": model["family"], "num_params": model["parameters"]}

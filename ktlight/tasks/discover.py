@@ -24,6 +24,7 @@ from ktlight.models.build import new_classifier
 from ktlight.models.classifier import Classifier
 from ktlight.models.spec import ModelConfig
 from ktlight.publication.discovery_page import write_discovery_page
+from ktlight.publication.finished import nothing_lost
 from ktlight.report.discovery import read_discovery
 from ktlight.report.pairs import print_discovery
 from ktlight.stages.trained import trained_classifier
@@ -70,7 +71,8 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
         }
     )
     if is_first_process():
-        write_discovery_page(run.folder.path)
+        with nothing_lost(run.folder.path):
+            write_discovery_page(run.folder.path)
     return results
 
 

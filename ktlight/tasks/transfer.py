@@ -122,8 +122,9 @@ def transfer(
                 export_classifier(models[role], run.folder.path / role, record=results, class_names=dataset.class_names)
         complete = run.finish(results)
         if is_first_process():
+            images = dataset.val if config.data.evaluate_on == "val" else dataset.train
             with nothing_lost(run.folder.path):
-                log_run_page(loggers, write_run_page(run.folder.path), run.folder.path / PAGE)
+                log_run_page(loggers, write_run_page(run.folder.path, images), run.folder.path / PAGE)
     return complete
 
 

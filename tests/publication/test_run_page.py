@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from ktlight.data.digits import load_digits
 from ktlight.publication.content import POSITIVE_FLIPS
-from ktlight.publication.run_page import overview, run_map, run_page, write_run_page
+from ktlight.publication.run_map import run_map
+from ktlight.publication.run_page import overview, run_page, write_run_page
 from ktlight.publication.run_record import RunRecord, read_run
 from ktlight.publication.run_tables import run_tables
 from ktlight.report.results import transfer_figures
@@ -99,7 +101,7 @@ def test_samples_that_changed_are_there_with_their_confidence(record: RunRecord)
 
 
 def test_the_map_has_gains_and_losses(record: RunRecord) -> None:
-    pairs = run_map(record)
+    pairs = run_map(record, None)
     assert [model["name"] for model in pairs.models] == ["s (before)", "t (teacher1)", "u (teacher2)", "s (after)"]
     flips = pairs.measures[POSITIVE_FLIPS]
     assert flips[3, 0] == pytest.approx(record.results["knowledge_gain"])
@@ -110,6 +112,20 @@ def test_the_map_has_gains_and_losses(record: RunRecord) -> None:
         for second, b in enumerate(pairs.models):
             if first != second:
                 assert a["acc"] - b["acc"] == pytest.approx(flips[first, second] - flips[second, first], abs=1e-5)
+
+
+def test_examples_are_flips_where_the_teacher_is_surest(record: RunRecord) -> None:
+    pairs = run_map(record, load_digits().val)
+    columns = ["before", "teacher1", "teacher2", "after"]
+    for (teacher, student), examples in pairs.examples.items():
+        first, second = columns[teacher], columns[student]
+        flips = np.flatnonzero(record.right(first) & ~record.right(second))
+        surer = record.columns[f"{first}_confidence"] - record.columns[f"{second}_confidence"]
+        rows = sorted(flips, key=lambda row: -surer[row])[:4]
+        assert [example["image"] for example in examples] == [row + 7 for row in rows]
+        assert [example["answer"] for example in examples] == [record.columns[second][row] for row in rows]
+        assert {example["image"] for example in examples} <= pairs.images.keys()
+    assert len(pairs.examples) == 12
 
 
 def test_curves_of_stages_follow_each_other(record: RunRecord) -> None:
