@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ktlight.discovery.compare import Figures
 from ktlight.discovery.relatedness import RelatedClasses
-from ktlight.functional.class_flips import class_flips, teacher_blocks, top_class_sets
+from ktlight.functional.class_flips import ClassGroup, class_flips, teacher_blocks, top_class_sets
 from ktlight.functional.statistics import class_entropy
 from ktlight.report.discovery import TOP_PERCENTS
 
@@ -48,7 +48,7 @@ class ClassFigures(NamedTuple):
     relatedness: Tensor
 
 
-def class_figures(right_by_class: Sequence[Tensor], related: RelatedClasses) -> ClassFigures:
+def class_figures(right_by_class: Sequence[ClassGroup], related: RelatedClasses) -> ClassFigures:
     """Return where the positive flips of all pairs lie.
 
     Args:
@@ -75,9 +75,10 @@ def class_figures(right_by_class: Sequence[Tensor], related: RelatedClasses) -> 
     )
 
 
-def class_blocks(right_by_class: Sequence[Tensor]) -> Iterator[tuple[slice, Tensor]]:
+def class_blocks(right_by_class: Sequence[ClassGroup]) -> Iterator[tuple[slice, Tensor]]:
     """Yield blocks of teachers and their positive flips over all students by class, ``int32 [T, M, C]``."""
-    for teachers in teacher_blocks(len(right_by_class[0]), len(right_by_class)):
+    classes = sum(len(group.classes) for group in right_by_class)
+    for teachers in teacher_blocks(right_by_class[0].right.shape[1], classes):
         yield teachers, class_flips(right_by_class, teachers)
 
 

@@ -93,7 +93,7 @@ class Discovering:
         found = class_figures(right_by_class, related)
         self.figures |= {**found.figures, "relatedness": found.relatedness}
         self.top = found.top
-        expert = expertise([right[: self.models] for right in right_by_class])
+        expert = expertise([group._replace(right=group.right[:, : self.models]) for group in right_by_class])
         inner = {name: matrix[: self.models, : self.models] for name, matrix in self.figures.items()}
         self.facts["concentration"] = concentration(inner, self.answers, self.options.seed)
         self.facts["relatedness"] = related.facts(self.class_names, self.options.seed)

@@ -89,18 +89,17 @@ def _concentrated(found: Concentration, classes: int) -> str:
 
 
 def _related(name: str, similarity: Similarity) -> Iterator[str]:
-    if top := similarity["top"].get("20"):
-        low, high = ((end - similarity["mean"]) / similarity["deviation"] for end in top["band95"])
-        verdict = (
-            "more related than"
-            if top["standardised"] > high
-            else ("less related than" if top["standardised"] < low else "no more related than")
-        )
-        yield (
-            f"The classes that hold 20% of a pair's positive flips are {verdict} classes drawn at random: by {name} "
-            f"{top['standardised']:+.2f} standard deviations from the mean of all pairs of classes (95% of random "
-            f"draws: {low:+.2f} to {high:+.2f}; {_pairs(top['pairs'])})."
-        )
+    percent = next((percent for percent in ("20", "50") if percent in similarity["top"]), None)
+    if percent is None:
+        return
+    top = similarity["top"][percent]
+    low, high = ((end - similarity["mean"]) / similarity["deviation"] for end in top["band95"])
+    verdict = "more" if top["standardised"] > high else "less" if top["standardised"] < low else "no more"
+    yield (
+        f"The classes that hold {percent}% of a pair's positive flips are {verdict} related than classes drawn at "
+        f"random: by {name} {top['standardised']:+.2f} standard deviations from the mean of all pairs of classes (95% "
+        f"of random draws: {low:+.2f} to {high:+.2f}; {_pairs(top['pairs'])})."
+    )
 
 
 def _of_pairs(matrix: Tensor, models: int) -> Tensor:

@@ -12,7 +12,7 @@ from ktlight.discovery.asking import Asked
 from ktlight.discovery.classes import ClassSets, class_blocks
 from ktlight.discovery.compare import Answers, Figures
 from ktlight.discovery.examples import clearest_flips
-from ktlight.functional.class_flips import Expertise
+from ktlight.functional.class_flips import ClassGroup, Expertise
 from ktlight.report.discovery import SCHEMAS, named
 
 
@@ -44,7 +44,7 @@ def pair_columns(names: Sequence[str], class_names: Sequence[str], figures: Figu
 
 
 def class_columns(
-    right_by_class: Sequence[Tensor], names: Sequence[str], class_names: Sequence[str], expert_MC: Tensor
+    right_by_class: Sequence[ClassGroup], names: Sequence[str], class_names: Sequence[str], expert_MC: Tensor
 ) -> Iterator[dict[str, Any]]:
     """Yield the columns of ``classes.parquet`` in blocks of teachers, a row a pair and class with positive flips."""
     for teachers, counts_TMC in class_blocks(right_by_class):

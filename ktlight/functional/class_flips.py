@@ -11,18 +11,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-BLOCK = 2**22
+BLOCK = 2**21
 """Counts of classes that are in memory at once; measured faster than blocks twice or a quarter as large."""
 
 
-def by_class(right_MN: Tensor, labels_N: Tensor, num_classes: int) -> list[Tensor]:
-    """Return the columns of each class, ``float32 [M, samples of the class]``."""
-    order_N = labels_N.argsort(stable=True)
-    sizes = torch.bincount(labels_N, minlength=num_classes).tolist()
-    return list(torch.split(right_MN[:, order_N].float(), sizes, 1))
+class ClassGroup(NamedTuple):
+    """The samples of G classes that have equally many, so that one product serves all of them.
+
+    Attributes:
+        classes: The classes, ``int64 [G]``.
+        right: Whether each model is right on each sample of each class, ``float32 [G, M, samples of a class]``.
+    """
+
+    classes: Tensor
+    right: Tensor
 
 
-def class_flips(right_by_class: Sequence[Tensor], teachers: slice) -> Tensor:
+def by_class(right_MN: Tensor, labels_N: Tensor, num_classes: int) -> list[ClassGroup]:
+    """Return which model is right on which sample, class by class."""
+    sizes_C = torch.bincount(labels_N, minlength=num_classes)
+    ordered = torch.split(right_MN[:, labels_N.argsort(stable=True)], sizes_C.tolist(), 1)
+    groups = [(sizes_C == size).nonzero()[:, 0] for size in set(sizes_C.tolist())]
+    return [ClassGroup(classes, torch.stack([ordered[each] for each in classes]).float()) for classes in groups]
+
+
+def class_flips(right_by_class: Sequence[ClassGroup], teachers: slice) -> Tensor:
     """Return the positive flips of some teachers over all students, class by class.
 
     Args:
@@ -32,8 +45,13 @@ def class_flips(right_by_class: Sequence[Tensor], teachers: slice) -> Tensor:
     Returns:
         The counts, ``int32 [T, M, C]``.
     """
-    counts_CTM = torch.stack([right[teachers] @ (1 - right).T for right in right_by_class])
-    return counts_CTM.int().permute(1, 2, 0).contiguous()
+    models, classes = right_by_class[0].right.shape[1], sum(len(group.classes) for group in right_by_class)
+    counts_TMC = torch.empty(len(range(models)[teachers]), models, classes, dtype=torch.int32)
+    for group in right_by_class:
+        taught_GTn = group.right[:, teachers]
+        flips_GTM = taught_GTn.sum(2, keepdim=True) - taught_GTn @ group.right.transpose(1, 2)
+        counts_TMC[..., group.classes] = flips_GTM.permute(1, 2, 0).int()
+    return counts_TMC
 
 
 def teacher_blocks(models: int, classes: int) -> Iterator[slice]:
@@ -97,7 +115,7 @@ class Expertise(NamedTuple):
     expert: Tensor
 
 
-def expertise(right_by_class: Sequence[Tensor], false_discovery_rate: float = 0.05) -> Expertise:
+def expertise(right_by_class: Sequence[ClassGroup], false_discovery_rate: float = 0.05) -> Expertise:
     """Return in which classes each model is better than the models are on average.
 
     A sample counts as whether the model is right minus the share of the models that are; the p-value is that of a
@@ -109,18 +127,17 @@ def expertise(right_by_class: Sequence[Tensor], false_discovery_rate: float = 0.
     """
     from scipy.stats import false_discovery_control  # half a second to import
 
-    models = len(right_by_class[0])
+    classes, models = sum(len(group.classes) for group in right_by_class), right_by_class[0].right.shape[1]
+    acc_MC, excess_MC, raw_MC = torch.empty(3, models, classes, dtype=torch.float64)
     largest = (models - 1) / models
-    acc, excess, p_value = [], [], []
-    for right in right_by_class:
-        count = right.shape[1]
-        beyond = (right - right.mean(0)).double()
-        mean_M = beyond.sum(1) / (count + 2)
-        error_M = (((beyond**2).sum(1) + 2 * largest**2) / (count + 2) - mean_M**2).div(count + 2).sqrt()
-        acc.append(100 * right.double().mean(1))
-        excess.append(100 * beyond.mean(1))
-        p_value.append(torch.special.erfc((mean_M / error_M).nan_to_num(0).abs() / 2**0.5))
-    excess_MC, raw_MC = torch.stack(excess, 1), torch.stack(p_value, 1)
+    for group in right_by_class:
+        count = group.right.shape[2]
+        beyond_GMn = (group.right - group.right.mean(1, keepdim=True)).double()
+        mean_GM = beyond_GMn.sum(2) / (count + 2)
+        error_GM = (((beyond_GMn**2).sum(2) + 2 * largest**2) / (count + 2) - mean_GM**2).div(count + 2).sqrt()
+        acc_MC[:, group.classes] = 100 * group.right.double().mean(2).T
+        excess_MC[:, group.classes] = 100 * beyond_GMn.mean(2).T
+        raw_MC[:, group.classes] = torch.special.erfc((mean_GM / error_GM).nan_to_num(0).abs() / 2**0.5).T
     p_value_MC = torch.from_numpy(false_discovery_control(raw_MC.numpy(), axis=1))
-    expert = (p_value_MC <= false_discovery_rate) & (excess_MC > 0)
-    return Expertise(torch.stack(acc, 1), excess_MC, p_value_MC, expert)
+    expert_MC = (p_value_MC <= false_discovery_rate) & (excess_MC > 0)
+    return Expertise(acc_MC, excess_MC, p_value_MC, expert_MC)

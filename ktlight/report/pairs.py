@@ -27,7 +27,8 @@ def print_discovery(discovery: Discovery, next_step: str) -> None:
         low, high = pair["positive_flips_ci95_low"], pair["positive_flips_ci95_high"]
         text = (
             f"{pair['teacher']} -> {pair['student']}: {pair['positive_flips']:.2f}% ({low:.2f} to {high:.2f}) of the "
-            f"images, {percent(pair['acc_student'])}% right alone, {percent(pair['acc_ensemble'])}% together"
+            f"images; teacher {percent(pair['acc_teacher'])}%, student {percent(pair['acc_student'])}%, the more "
+            f"confident of both {percent(pair['acc_ensemble'])}%"
         )
         said(console, text, "try     " if not number else "        ")
     console.print(escape(f"folder  {short(discovery.folder)}"))
