@@ -9,6 +9,7 @@ from ktlight.publication.collection import Collection
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+NO_INTERVAL = "no interval of the mean: it takes three teachers or students"
 FEW = 5
 """Below so many pairs an interval says little, and so does the sentence with it."""
 
@@ -45,15 +46,24 @@ def _of_samples(collection: Collection, samples: str) -> Iterator[str]:
 def _sorted_by_verdict(success: "DataFrame") -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield what helped, what harmed, and what is uncertain, each with its methods, the best first."""
     rows = sorted(success.to_dict("records"), key=lambda row: -row["mean_delta"])
-    helped = [row for row in rows if row["ci95_low"] > 0]
-    harmed = [row for row in rows if row["ci95_high"] < 0]
-    rest = [row for row in rows if row not in helped and row not in harmed]
-    named = {"Helped, on average": helped, "Made students worse, on average": harmed, "Within noise": rest}
-    yield from ((verdict, of_it) for verdict, of_it in named.items() if of_it)
+    for verdict in ("Helped, on average", "Helped in every pair", "Made students worse, on average",
+                    "Made students worse in every pair", "Not clear"):  # fmt: skip
+        if of_it := [row for row in rows if _verdict(row) == verdict]:
+            yield verdict, of_it
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    if row["ci95_low"] != row["ci95_low"]:
+        every = "Helped in every pair" if row["better"] == row["pairs"] else "Made students worse in every pair"
+        return every if row["pairs"] in (row["better"], row["worse"]) else "Not clear"
+    if row["ci95_low"] > 0:
+        return "Helped, on average"
+    return "Made students worse, on average" if row["ci95_high"] < 0 else "Not clear"
 
 
 def _told(row: dict[str, Any]) -> str:
-    sure = "no interval" if row["ci95_low"] != row["ci95_low"] else f"{row['ci95_low']:+.2f} to {row['ci95_high']:+.2f}"
+    known = row["ci95_low"] == row["ci95_low"]
+    sure = f"95% interval {row['ci95_low']:+.2f} to {row['ci95_high']:+.2f}" if known else NO_INTERVAL
     return (
         f"{row['method']} {row['mean_delta']:+.2f} points ({sure}; {_count(row['pairs'], 'pair')}, of which "
         f"{row['better']} better and {row['worse']} worse beyond noise; success {row['median_success']:.0f}%)"

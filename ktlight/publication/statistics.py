@@ -27,8 +27,9 @@ EDGES = (-inf, -15.0, -3.0, -1.0, 1.0, 3.0, 15.0, inf)
 def pair_table(runs: "DataFrame") -> "DataFrame":
     """Return one row per method and pair, averaged over its runs; methods without training are left out.
 
-    The 95% interval is over the test samples for one run, over the seeds (Student's t) for three or more runs; two have
-    none.
+    The 95% interval is over the test samples for one run, over the seeds (Student's t) for three or more runs. Of two,
+    Student's t would be 13 times as wide as their standard error; the interval is the range that holds both deltas and
+    the mean of their own intervals.
     """
     trained = runs[runs["epochs"] > 0]
     groups = trained.groupby(PAIR, sort=False)
@@ -36,10 +37,10 @@ def pair_table(runs: "DataFrame") -> "DataFrame":
     pairs = groups[[*MEANS, *rates]].mean().join(groups[FACTS].first())
     pairs["runs"] = groups.size()
     pairs["lowest"], pairs["highest"] = groups["delta"].min(), groups["delta"].max()
-    one, few = pairs["runs"] == 1, pairs["runs"] > 2
     margin = groups["delta"].sem() * [quantile(count - 1) for count in pairs["runs"]]
-    for name, sign in (("low", -1), ("high", 1)):
-        pairs[name] = groups[name].first().where(one, (pairs["delta"] + sign * margin).where(few))
+    own = groups[["low", "high"]].mean()
+    pairs["low"] = (pairs["delta"] - margin).where(pairs["runs"] > 2, np.minimum(own["low"], pairs["lowest"]))
+    pairs["high"] = (pairs["delta"] + margin).where(pairs["runs"] > 2, np.maximum(own["high"], pairs["highest"]))
     return pairs.reset_index()
 
 
@@ -138,13 +139,14 @@ def two_way_interval(values: Any, teachers: Any, students: Any) -> tuple[float, 
     The two-way cluster-robust variance (Cameron, Gelbach and Miller, "Robust Inference with Multiway Clustering",
     Journal of Business & Economic Statistics 29(2), 2011): that of teachers plus that of students minus that of pairs,
     each with the factor G / (G - 1) of its G clusters, but at least that of pairs; Student's t with the degrees of
-    freedom of the side with fewer models. A side with one model does not vary and is left out. NaN for a single pair.
+    freedom of the side with fewer models. A side with one model does not vary and is left out; of a side with two,
+    nothing is known of how models vary: NaN, as for a single pair.
     """
     error = np.asarray(values, float) - np.mean(values)
     by_pair = _cluster_variance(error, np.arange(len(error)))
     sides = [np.unique(np.asarray(side), return_inverse=True)[1] for side in (teachers, students)]
     sides = [side for side in sides if side.max(initial=0) > 0]
-    if not sides:
+    if not sides or min(side.max() for side in sides) < 2:
         return nan, nan
     variance = sum(_cluster_variance(error, side) for side in sides) - (len(sides) - 1) * by_pair
     margin = quantile(min(int(side.max()) for side in sides)) * sqrt(max(variance, by_pair))

@@ -59,9 +59,10 @@ STATISTICS = """\
 success: per student the share of teachers with a delta above 0; its median over the n students of a method.
 delta: points of accuracy after minus before. The runs of a pair (teacher and student) that differ in the seed are
 averaged first; means are over pairs.
-interval of a run: 95%, over the test samples (Bonett and Price, 2012). Of a pair: of its run, or over three or more
-seeds (Student's t). Of a method: over pairs, which share teachers and students: two-way cluster-robust variance
-(Cameron, Gelbach and Miller, 2011), Student's t.
+interval of a run: 95%, over the test samples (Bonett and Price, 2012). Of a pair: of its run; of two, the range that
+holds both deltas and the mean of their intervals; of three or more, over the seeds (Student's t). Of a method: over
+pairs, which share teachers and students: two-way cluster-robust variance (Cameron, Gelbach and Miller, 2011), Student's
+t; none where there are two teachers or two students.
 better, worse: pairs whose own interval lies above or below 0.
 transfer rate, samples: of the teacher's complementary knowledge, the share that the student now has right.
 transfer rate, classes: all that the student gained in the classes of that knowledge, over that knowledge."""

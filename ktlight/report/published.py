@@ -47,7 +47,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
 
     intervals = [_interval(row) for row in rows]
     ours = [
-        Column("95% interval", aligned(intervals)),
+        *([Column("95% interval", aligned(intervals))] if any(intervals) else []),
         Column("pairs", [_of(row) for row in rows]),
         Column("better", [_count(row, "better") for row in rows], spare=2),
         Column("worse", [_count(row, "worse") for row in rows], spare=2),

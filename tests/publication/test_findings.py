@@ -21,6 +21,14 @@ def test_what_helped_and_how_sure(tmp_path: Path) -> None:
     assert "Incomplete: 6 of the runs" in text  # kl has no third seed
 
 
+def test_few_models_have_no_interval_but_a_verdict_of_every_pair(tmp_path: Path) -> None:
+    pairs = {("a", "b"): [2.0, 3.0], ("b", "a"): [4.0]}
+    write_grid(tmp_path, {"kl": pairs, "kl_dp": {pair: [-4.0] for pair in pairs}})
+    text = told(tmp_path)
+    assert "Helped in every pair: kl +3.25 points (no interval" in text
+    assert "Made students worse in every pair: kl_dp -4.00 points" in text
+
+
 def test_a_mean_over_other_pairs_is_not_compared_silently(tmp_path: Path) -> None:
     deltas = {method: dict(pairs) for method, pairs in DELTAS.items()}
     del deltas["kl"]["c", "a"]
@@ -38,6 +46,7 @@ def test_within_noise_repeats_and_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "results.json").write_text("{")
     text = told(tmp_path)
-    assert "2 different sets of samples" in text and "Within noise: kl_dp" in text
+    assert "2 different sets of samples" in text
+    assert "Not clear: kl_dp +1.41 points (no interval of the mean: it takes three teachers or students;" in text
     assert "16 runs repeat another to the last bit" in text and "1 run of methods without training" in text
     assert f"1 folder could not be read: {tmp_path / 'broken'} (its results.json is no JSON)." in text

@@ -35,7 +35,8 @@ def test_the_seeds_of_a_pair_come_first(runs: pd.DataFrame) -> None:
             assert row["delta"] == pytest.approx(fmean(deltas)) and row["runs"] == 2
             assert (row["lowest"], row["highest"]) == (min(deltas), max(deltas))
             assert row["gain"] - row["loss"] == pytest.approx(row["delta"])
-            assert isnan(row["low"]) and isnan(row["high"])  # of two seeds
+            own = fmean(deltas) - 1, fmean(deltas) + 1
+            assert (row["low"], row["high"]) == pytest.approx((min(*deltas, own[0]), max(*deltas, own[1])))
 
 
 def test_intervals_of_pairs(tmp_path: Path) -> None:
@@ -128,16 +129,18 @@ def test_the_interval_of_the_mean_against_a_loop() -> None:
 
 
 def test_methods_are_compared_over_the_pairs_that_both_have(tmp_path: Path) -> None:
-    deltas = {method: dict(pairs) for method, pairs in DELTAS.items()}
-    del deltas["kl"]["c", "a"]
-    table_of_pairs = pair_table(table(write_grid(tmp_path, deltas)))
-    differences = difference_table(table_of_pairs).set_index(["method", "other"])
-    more = [1 - -2, 2.5 - 3, 2 - 1.5]
-    row = differences.loc[("kl_dp", "kl")]
-    assert row["difference"] == pytest.approx(fmean(more)) and row["pairs"] == 3
-    margin = scipy.stats.t.ppf(0.975, 1) * sqrt(two_way_loop(more, ["a", "c", "b"], ["b", "b", "a"]))
+    pairs = [("b", "a"), ("c", "a"), ("a", "b"), ("c", "b"), ("a", "c"), ("b", "c")]
+    first = dict(zip(pairs, ([1.0], [2.0], [0.5], [3.0], [1.0], [-1.0]), strict=True))
+    second = dict(zip(pairs[:5], ([0.0], [-1.0], [1.0], [1.0], [3.0]), strict=True))
+    differences = difference_table(pair_table(table(write_grid(tmp_path, {"kl_dp": first, "kl": second}))))
+    row = differences.set_index(["method", "other"]).loc[("kl_dp", "kl")]
+    more = [1.0, 3.0, -0.5, 2.0, -2.0]
+    assert row["difference"] == pytest.approx(fmean(more)) and row["pairs"] == 5
+    teachers, students = map(list, zip(*pairs[:5], strict=True))
+    margin = scipy.stats.t.ppf(0.975, 2) * sqrt(two_way_loop(more, teachers, students))
     assert (row["ci95_low"], row["ci95_high"]) == pytest.approx((fmean(more) - margin, fmean(more) + margin))
-    assert differences.loc[("kl", "kl_dp"), "difference"] == pytest.approx(-fmean(more))
+    back = differences.set_index(["method", "other"]).loc[("kl", "kl_dp")]
+    assert back["difference"] == pytest.approx(-fmean(more))
 
 
 def test_one_teacher_leaves_the_interval_over_students() -> None:
@@ -145,6 +148,7 @@ def test_one_teacher_leaves_the_interval_over_students() -> None:
     margin = scipy.stats.t.ppf(0.975, 3) * stdev(values) / 2
     assert two_way_interval(values, ["t"] * 4, list("abcd")) == pytest.approx((2.5 - margin, 2.5 + margin))
     assert all(isnan(end) for end in two_way_interval([1.0], ["t"], ["s"]))
+    assert all(isnan(end) for end in two_way_interval([1.0, 2.0], ["t", "t"], ["s", "r"]))
 
 
 def test_the_interval_covers_the_mean_where_models_have_effects_of_their_own() -> None:
