@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import REPOSITORY, Command
+from tests.conftest import REPOSITORY, SHARED, Command
 from tests.data.conftest import encode, random_pixels
 
 DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -103,6 +103,11 @@ def test_command_runs(
         assert command("--cfg", "job", *words[2:]).code == 0
     for name in re.findall(r"checkpoint=zoo:(\w+)", snippet.code):  # an earlier command trained it, maybe elsewhere
         assert command(*_cut(["task=pretrain", "student=test_vit", f"pretrain.name={name}"])).code == 0
+    if "task=report" in words and not list(Path("runs/transfer").glob("kl*/results.json")):
+        assert command(*_cut(["seed=1"])).code == 0
+    if "../shared" in snippet.code and not SHARED.is_dir():
+        pytest.skip(f"needs {SHARED}")
+    arguments = [argument.replace("../shared", str(SHARED)) for argument in arguments]
     if "recommend.runs=runs/known" in words and not Path("runs/known").exists():
         assert command(*_cut(["data.holdout=0.2", "hydra.run.dir=runs/known/one"])).code == 0
     outcome = command(*arguments)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 OURS = "these runs"
+CORRELATED = 8
+"""Correlations of fewer pairs than this are not drawn: most of them are large by chance."""
 BY_STUDENT = 60
 """A figure with a row for each of more students than this would be metres long."""
 
@@ -160,7 +162,7 @@ def student_size(outcome: str, title: str) -> Callable[[Collection], Drawing | N
 def correlations(collection: Collection) -> Drawing | None:
     """Return the correlations of properties of the models with the outcome."""
     table = statistics.correlations(collection.pairs).dropna(subset="r")
-    if table.empty:
+    if table.empty or table["n"].max() < CORRELATED:
         return None
     caption = f"Pearson's r over at most {table['n'].max()} pairs; fields without a value do not vary."
     return Drawing("correlations", "What goes with a gain", caption, transfers.correlations(table))

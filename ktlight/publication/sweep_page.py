@@ -85,8 +85,10 @@ def sweep_page(
         tables["Methods"] = [*_columns(success, METHOD_COLUMNS), _interval(success, "ci95_low", "ci95_high")]
     if len(collection.runs):
         links = [[Path(run).name, os.path.relpath(_page_of(Path(run)), folder)] for run in collection.runs["folder"]]
+        several = collection.runs["samples"].nunique() > 1
+        shown = RUN_COLUMNS if several else {name: told for name, told in RUN_COLUMNS.items() if name != "samples"}
         tables["Runs"] = [
-            *_columns(collection.runs, RUN_COLUMNS),
+            *_columns(collection.runs, shown),
             _interval(collection.runs, "low", "high"),
             TableColumn("folder", "folder", "link", links),
         ]

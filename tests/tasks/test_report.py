@@ -34,7 +34,7 @@ def test_a_report_of_runs(command: Command, tmp_path: Path, monkeypatch: pytest.
     assert float(rows["kl_dp"]["median_success"]) == 100 and rows["kl_dp"]["n"] == "2"
     for kind in ("success.md", "success.tex", "missing.csv", "left_out.csv", "runs.csv", "pairs.csv", "students.tex"):
         assert (tmp_path / "report" / "tables" / kind).exists()
-    for name in ("success", "delta_against_difference", "delta_map", "gain_and_loss", "by_student", "correlations"):
+    for name in ("success", "delta_against_difference", "delta_map", "gain_and_loss", "by_student"):
         assert (tmp_path / "report" / "figures" / f"{name}.svg").read_text().startswith("<svg")
         assert (tmp_path / "report" / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     html = (tmp_path / "report" / "report.html").read_text()

@@ -61,6 +61,12 @@ def category(field: str, title: str, values: Sequence[str]) -> alt.Color:
     return alt.Color(f"{field}:N", scale=scale, title=title, sort=list(values))
 
 
+def on_cell(field: str, most: float) -> Any:
+    """Return the colour of a text on a cell of a diverging scale: white on its dark ends, near-black elsewhere."""
+    dark = f"abs(datum.{field}) > {0.6 * most}"
+    return alt.condition(dark, alt.value("#ffffff"), alt.value("#111111"))
+
+
 def rule(*, x: float | None = None, y: float | None = None) -> Any:
     """Return a thin line at a value."""
     values = alt.InlineData(values=[{}])

@@ -13,6 +13,7 @@ from ktlight.publication.figures.common import (
     category,
     chart,
     length,
+    on_cell,
     rule,
     scatter,
     unique,
@@ -68,7 +69,7 @@ def top_class_rates(rates: Any) -> Any:
     """
     methods = unique(rates, "method")
     base = chart(rates, "method", "kind", "percent", "rate").encode(
-        x=alt.X("percent:O", title="top-p% classes of the teacher's complementary knowledge"),
+        x=alt.X("percent:O", title="top-p% classes", axis=alt.Axis(labelAngle=0)),
         color=category("kind", "student", sorted(unique(rates, "kind"))),
     )
     y = alt.Y("mean(rate):Q", title="of it transferred (%)", scale=alt.Scale(zero=False))
@@ -113,7 +114,7 @@ def correlations(table: Any) -> Any:
     )
     colour = alt.Color("r:Q", scale=alt.Scale(scheme=DIVERGING, domain=[-1, 1]), title="r")
     known = base.transform_filter("isValid(datum.r)")
-    text = known.mark_text(fontSize=9, color="#111").encode(text=alt.Text("r:Q", format="+.2f"))
+    text = known.mark_text(fontSize=9).encode(text=alt.Text("r:Q", format="+.2f"), color=on_cell("r", 1.0))
     layered = (known.mark_rect().encode(color=colour) + text).properties(width=130)
     return layered.facet(facet=alt.Facet("method:N", title=None, sort=methods), columns=3)
 
@@ -190,6 +191,9 @@ def delta_map(pairs: Any, models: list[str]) -> Any:
     colour = alt.Color("delta:Q", scale=alt.Scale(scheme=DIVERGING, domainMid=0, reverse=True), title="delta")
     cells = base.mark_rect().encode(color=colour)
     if length(pairs) <= 500:
-        cells += base.mark_text(fontSize=9, color="#111").encode(text=alt.Text("delta:Q", format="+.1f"))
+        most = max(abs(delta) for delta in pairs["delta"])
+        cells += base.mark_text(fontSize=9).encode(
+            text=alt.Text("delta:Q", format="+.1f"), color=on_cell("delta", most)
+        )
     layered = cells.properties(width=alt.Step(size), height=alt.Step(size * 0.7))
     return layered.facet(facet=alt.Facet("method:N", title=None, sort=methods), columns=max(1, 16 // len(models)))
