@@ -31,6 +31,7 @@ function createTable(data, number, isPair) {
     initialSort: restored.sort,
     initialHeaderFilter: restored.filters,
     printAsHtml: true,
+    printStyled: false,
     printRowRange: () => table.getRows("active").slice(0, PRINTED),
   });
 
@@ -47,6 +48,7 @@ function createTable(data, number, isPair) {
     const active = table.getDataCount("active");
     byId(`rows-${number}`).textContent =
       active === rows.length ? `${whole(active)} rows` : `${whole(active)} of ${whole(rows.length)} rows`;
+    if (active > PRINTED) byId(`rows-${number}`).append(element("span", { class: "printed" }, `; printed: the first ${PRINTED}`));
     host.setAttribute("aria-rowcount", active + 1);
     host.setAttribute("aria-colcount", columns.length);
     host.querySelector(".tabulator-headers")?.setAttribute("aria-rowindex", 1);
@@ -77,7 +79,7 @@ function tableColumn({ heading, kind, cells }, c, link) {
     field: String(c),
     titleFormatter: () => element("button", { type: "button" }, heading),
     formatter: (cell) => link(cell.getRow().getData(), c) ?? shownCell(cell.getValue(), kind),
-    formatterPrint: (cell) => shown(cell.getValue(), kind),
+    formatterPrint: (cell) => printedCell(shown(cell.getValue(), kind), kind),
     tooltip: (_, cell) => shown(cell.getValue(), kind),
     hozAlign: isWord(kind) ? "left" : "right",
     headerHozAlign: isWord(kind) ? "left" : "right",
@@ -101,6 +103,10 @@ function shownCell(cell, kind) {
   const safe = kind === "link" && cell !== null && !/^\s*[a-z][a-z0-9+.-]*:/i.test(cell[1]);
   return safe ? element("a", { href: cell[1] }, words) : document.createTextNode(words);
 }
+
+const LONG = 30; // characters, such as a SHA-256, which may be broken on paper
+const printedCell = (words, kind) =>
+  element("span", { class: isWord(kind) ? (words.length > LONG ? "long" : "") : "figure" }, words);
 
 // Makes the teacher of a row a link to the pair, where the map has it.
 function pairLink(columns, isPair) {
