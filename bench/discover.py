@@ -62,7 +62,7 @@ def parts(answers: Answers) -> dict[str, Callable[[], object]]:
     return {
         "flips, intervals, kappa, ensemble": lambda: flip_figures(answers, resamples=0, seed=0),
         "agreement and class drift": lambda: agreement_figures(answers),
-        "per class: entropy, top-p% classes": lambda: class_figures(right_by_class, RelatedClasses({}, 0)),
+        "per class: entropy, top-p% classes": lambda: class_figures(right_by_class, RelatedClasses({}, 0, 0)),
         "expertise": lambda: expertise(right_by_class),
         "coverage of 5 models": lambda: greedy_coverage(answers.right, 5),
     }
@@ -113,7 +113,7 @@ def beside_a_loop(case: Case, options: argparse.Namespace) -> list[Row]:
     def ours() -> None:
         assert answers.label is not None
         flip_figures(answers, resamples=0, seed=0)
-        class_figures(by_class(answers.right, answers.label, case.classes), RelatedClasses({}, 0))
+        class_figures(by_class(answers.right, answers.label, case.classes), RelatedClasses({}, 0, 0))
 
     name = f"ours, {case}"
     times = take_turns(

@@ -61,7 +61,7 @@ def class_figures(right_by_class: Sequence[ClassGroup], related: RelatedClasses)
         entropies.append(class_entropy(counts_TMC))
         sizes.append(torch.stack([top.size for top in tops]))
         listed.append(tops[LISTED].mask.nonzero()[:, -1])
-        relatedness.append(related.add([top.mask for top in tops], teachers))
+        relatedness.append(related.add(counts_TMC, teachers))
     sizes_PMM = torch.cat(sizes, 1)
     numbers = {
         f"num_top{percent}_classes": size.double() for percent, size in zip(TOP_PERCENTS, sizes_PMM, strict=True)

@@ -89,14 +89,14 @@ class Discovering:
         """Add where the flips lie, how related those classes are, and what each model is good at."""
         assert self.answers.label is not None
         right_by_class = by_class(self.answers.right, self.answers.label, self.answers.num_classes)
-        related = RelatedClasses(self.options.similarities, self.models)
+        related = RelatedClasses(self.options.similarities, self.models, self.options.seed)
         found = class_figures(right_by_class, related)
         self.figures |= {**found.figures, "relatedness": found.relatedness}
         self.top = found.top
         expert = expertise([group._replace(right=group.right[:, : self.models]) for group in right_by_class])
         inner = {name: matrix[: self.models, : self.models] for name, matrix in self.figures.items()}
         self.facts["concentration"] = concentration(inner, self.answers, self.options.seed)
-        self.facts["relatedness"] = related.facts(self.class_names, self.options.seed)
+        self.facts["relatedness"] = related.facts(self.class_names)
         self.facts["expertise"] = experts(expert, self.names[: self.models], self.class_names)
         self.facts["best_pairs"] = best_pairs(self.figures, self.names[: self.models], self.class_names, found.top)
         expert_MC = torch.nn.functional.pad(expert.expert, (0, 0, 0, len(self.names) - self.models))

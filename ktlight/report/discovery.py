@@ -104,6 +104,8 @@ SCHEMAS: dict[str, pa.Schema] = {
 class Related(TypedDict):
     """How related the top-p% classes are, by one similarity, over all pairs that have at least two such classes.
 
+    Of classes with equally many flips, those that still fit are drawn at random.
+
     Attributes:
         pairs: Number of those pairs.
         mean: Mean similarity among the top classes of a pair, averaged over the pairs.
