@@ -55,8 +55,8 @@ def probe(setting: Setting, student: Classifier, teacher: Classifier) -> Tensor:
 
 
 def learning_head(student: Classifier) -> Head:
-    """Return a copy of a student's head that can learn."""
-    return copy.deepcopy(Head(student)).requires_grad_(True)
+    """Return a copy of a student's head that can learn, on the processor: its steps are too small for a GPU."""
+    return copy.deepcopy(Head(student)).cpu().requires_grad_(True)
 
 
 def train_head(setting: Setting, head: Head, teacher: Classifier) -> None:
@@ -64,6 +64,8 @@ def train_head(setting: Setting, head: Head, teacher: Classifier) -> None:
     config = setting.config
     method = build_method(config, [head, teacher])
     (router,) = sample_router(setting, {"student": head.frozen_copy(), "teacher": teacher}, setting.epochs)
+    for source in cast(SampleRouter, router).sources:
+        source.to(torch.device("cpu"))
     restraints = restraint(config)
     loader = setting.data.train_dataloader()
     loop = Loop(setting.epochs, setting.epochs * len(loader), config.trainer.gradient_clip_val)

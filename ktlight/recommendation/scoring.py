@@ -19,7 +19,6 @@ from ktlight.functional.scores import capa, first_order_agreement, label_residua
 from ktlight.functional.statistics import class_counts, class_entropy
 from ktlight.models.classifier import Classifier
 from ktlight.models.facts import model_facts
-from ktlight.models.head import Head
 from ktlight.models.sources import LiveSource
 from ktlight.recommendation.candidates import Candidate
 from ktlight.recommendation.methods import Methods
@@ -134,11 +133,13 @@ class Scorer:
 
     def first_order(self, candidate: Candidate, setting: Setting, candidates: Sequence[LiveSource]) -> float:
         """Return how fast the method's first step lowers the held-out loss, on the first training view."""
-        head, data = Head(candidate.student), cast(FeatureDataModule, setting.data)
+        head, data = learning_head(candidate.student).freeze(), cast(FeatureDataModule, setting.data)
         features_HD = torch.cat([batch["image"] for batch in data.holdout_images(head.framing).batches()])
         residual_HC = label_residual(self.held_out(candidate.student).logits_HC, self.labels_H)
         method = build_method(setting.config, [learning_head(candidate.student), candidate.teacher])
         router = SampleRouter(self.outputs.sources(candidates, data, 1), cast(RoutingRule, setting.rule))
+        for source in router.sources:
+            source.to(torch.device("cpu"))
         total = 0.0
         for batch in replace(data.training_features(0), batch_size=ROWS).batches():
             routed = cast(RoutedBatch, batch)
@@ -153,7 +154,7 @@ class Scorer:
 
 def roles(candidate: Candidate) -> dict[str, Classifier]:
     """Return the sources of a candidate by role, the student as its head."""
-    return {"student": Head(candidate.student).freeze(), "teacher": candidate.teacher}
+    return {"student": learning_head(candidate.student).freeze(), "teacher": candidate.teacher}
 
 
 def static(student: Classifier, teacher: Classifier) -> Scores:
