@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from ktlight.publication.collection import Collection
+from ktlight.publication.content import pair_link
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -90,7 +90,7 @@ def _range(row: dict[str, Any]) -> str:
 
 def _best(pairs: "DataFrame") -> str:
     row = pairs.loc[pairs["delta"].idxmax()]
-    link = f"[{row['teacher']} to {row['student']}](#pair={quote(row['teacher'])},{quote(row['student'])})"
+    link = pair_link(f"{row['teacher']} to {row['student']}", row["teacher"], row["student"])
     chosen = f"; the best of {len(pairs)}, which flatters it" if len(pairs) > 1 else ""
     return f"Largest gain: {link} with {row['method']}, {row['delta']:+.2f} points{chosen}."
 

@@ -23,11 +23,11 @@ def found(tmp_path: Path) -> Discovery:
         "positive_flips": [max(0.0, MODELS[t] - MODELS[s]) + 5 for t, s in pairs],
         "flip_entropy": [0.5 if t != "chance" else 1.0 for t, _ in pairs],
     }
-    write_table(tmp_path, "pairs", columns)
+    write_table(tmp_path, "pairs", [columns])
     rows = [("strong", "weak", "a", 0, 2), ("strong", "weak", "b", 1, 7), ("weak", "strong", "c", 2, 1)]
     names = ("teacher", "student", "class", "class_index", "positive_flips")
     classes = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    write_table(tmp_path, "classes", classes | {"expertise": [False] * 3})
+    write_table(tmp_path, "classes", [classes | {"expertise": [False] * 3}])
     top = {"mean": 0.5, "standardised": 1.5, "band95": [0.1, 0.3]}
     facts = {
         "labels": True, "baseline": "chance", "data": "digits", "num_eval": 10, "class_names": ["a", "b", "c"],

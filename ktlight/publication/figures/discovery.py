@@ -53,12 +53,16 @@ def relatedness(rows: Any) -> Any:
     """
     names = ("percent", "similarity", "standardised", "low", "high")
     x = alt.X("percent:O", title="top-p% classes of the complementary knowledge", axis=alt.Axis(labelAngle=0))
-    colour = category("similarity", "similarity of classes by", unique(rows, "similarity"))
-    base = chart(rows, *names).encode(x=x, color=colour)
-    band = base.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q")
+    similarities = unique(rows, "similarity")
+    base = chart(rows, *names).encode(
+        x=x,
+        xOffset=alt.XOffset("similarity:N", sort=similarities),
+        color=category("similarity", "similarity of classes by", similarities),
+    )
+    band = base.mark_rule(strokeWidth=14, opacity=0.25).encode(y=alt.Y("low:Q"), y2="high:Q")
     title = "above any two classes (standard deviations)"
-    line = base.mark_line(point=True).encode(y=alt.Y("standardised:Q", title=title))
-    return (band + rule(y=0) + line).properties(width=WIDTH, height=HEIGHT)
+    points = base.mark_circle(size=70).encode(y=alt.Y("standardised:Q", title=title))
+    return (rule(y=0) + band + points).properties(width=WIDTH, height=HEIGHT)
 
 
 def class_histograms(classes: Any) -> Any:
@@ -69,7 +73,7 @@ def class_histograms(classes: Any) -> Any:
     """
     line = chart(classes, "pair", "rank", "positive_flips").mark_line(interpolate="step-after")
     return line.encode(
-        x=alt.X("rank:Q", title="class, most positive flips first"),
+        x=alt.X("rank:Q", title="class, most positive flips first", axis=alt.Axis(tickMinStep=1, format="d")),
         y=alt.Y("positive_flips:Q", title="positive flips"),
         color=category("pair", "", unique(classes, "pair")),
     ).properties(width=WIDTH, height=HEIGHT)
