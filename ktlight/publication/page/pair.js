@@ -1,6 +1,7 @@
 // What lies behind a pair of models: figures both ways, classes, remarks, images.
 
 const POSITIVE_FLIPS = "Positive flips";
+const BARS = 12; // classes shown at once
 
 function pairBody(data, teacher, student) {
   const names = [teacher, student].map((i) => data.models[i].name);
@@ -70,17 +71,23 @@ function histogram(data, teacher, student) {
   const classes = data.topClasses.slice(start, start + data.classesKept);
   const counts = data.topCounts.slice(start, start + data.classesKept).filter((_, i) => classes[i] >= 0);
   if (!counts.length) return [];
-  const rows = counts.map((count, i) => {
-    const bar = element("span", { class: "bar" });
-    bar.style.width = `${(100 * count) / counts[0]}%`;
-    const name = data.classes[classes[i]] ?? `class ${classes[i]}`;
-    return element("tr", {}, element("th", { scope: "row", title: name }, name), element("td", { class: "bars" }, bar), element("td", {}, whole(count)));
-  });
+  const rows = counts.map((count, i) => classRow(data.classes[classes[i]] ?? `class ${classes[i]}`, count, counts[0]));
+  const table = (shown) => element("table", { class: "histogram" }, element("tbody", {}, ...shown));
+  const [first, others] = [rows.slice(0, BARS), rows.slice(BARS)];
+  const more = element("summary", {}, `${others.length} more classes`);
   return [
     element("h4", {}, "Classes in which only the teacher is right"),
-    element("table", { class: "histogram" }, element("tbody", {}, ...rows)),
+    table(first),
+    ...(others.length ? [element("details", {}, more, table(others))] : []),
     ...share(data, teacher, student, counts),
   ];
+}
+
+function classRow(name, count, most) {
+  const bar = element("span", { class: "bar" });
+  bar.style.width = `${(100 * count) / most}%`;
+  const heading = element("th", { scope: "row", title: name }, name);
+  return element("tr", {}, heading, element("td", { class: "bars" }, bar), element("td", {}, whole(count)));
 }
 
 // How much of all positive flips the classes shown hold.

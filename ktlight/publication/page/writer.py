@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from ktlight.publication.content import Page, PairMap
+from ktlight.publication.content import POSITIVE_FLIPS, Page, PairMap
 from ktlight.publication.page import markup
 from ktlight.publication.page.packing import as_json, most, packed, pair_map_data, table_data
 from ktlight.report.files import write_text
@@ -97,12 +97,23 @@ def _pairs(pair_map: PairMap, room: int) -> str:
 
 def _cuts(pair_map: PairMap, classes: int, examples: int, remarks: bool) -> Iterator[str]:
     """Yield what the page leaves out, in words."""
-    if pair_map.top_classes and classes < len(pair_map.classes):
+    if _classes_left_out(pair_map, classes):
         yield f"Of every pair, at most {classes} classes are shown, the most frequent."
     if examples < most(pair_map.examples):
         yield f"To keep this file small, it has at most {examples} examples of every pair."
     if pair_map.remarks and not remarks:
         yield "To keep this file small, it names no related classes."
+
+
+def _classes_left_out(pair_map: PairMap, classes: int) -> bool:
+    """Return whether any pair has positive flips in other classes than those shown."""
+    flips_TS = pair_map.measures.get(POSITIVE_FLIPS)
+    if flips_TS is None or not pair_map.num_samples:
+        return classes < most(pair_map.top_classes)
+    return any(
+        sum(count for _, count in counts[:classes]) < round(float(flips_TS[pair]) * pair_map.num_samples / 100)
+        for pair, counts in pair_map.top_classes.items()
+    )
 
 
 def _scripts(tables: bool) -> Iterator[str]:

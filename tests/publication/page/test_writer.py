@@ -62,7 +62,7 @@ def test_the_same_content_gives_the_same_file(tmp_path: Path) -> None:
 def test_details_are_cut_to_the_size_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     counts = {(0, 1): [(int(number), 1) for number in rng.permutation(5000)]}
-    many = replace(made_map(), top_classes=counts, classes=[str(number) for number in range(5000)])
+    many = replace(made_map(), top_classes=counts, classes=[str(number) for number in range(5000)], num_samples=0)
     crowded = replace(made_page(), pair_map=many)
     whole = page_html(crowded)
     assert unpacked(whole, "pair-map")["classesKept"] == 50
@@ -71,6 +71,12 @@ def test_details_are_cut_to_the_size_and_the_page_says_so(monkeypatch: pytest.Mo
     smaller = page_html(crowded)
     assert len(smaller) < len(whole)
     assert "at most 20 classes are shown" in smaller
+
+
+def test_nothing_is_said_to_be_cut_where_all_classes_are_there() -> None:
+    assert "classes are shown" in page_html(made_page())  # pair (0, 1) has 40 flips, and 36 in the classes given
+    counts = {(0, 1): [(1, 30), (2, 6), (0, 4)], (1, 0): [(0, 80), (1, 5), (2, 5)]}
+    assert "classes are shown" not in page_html(replace(made_page(), pair_map=replace(made_map(), top_classes=counts)))
 
 
 def test_figures_that_are_no_numbers_are_empty() -> None:
