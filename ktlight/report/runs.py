@@ -34,7 +34,8 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[Finished], list[Unreadable]
     for folder in folders:
         found = (file.parent for file in sorted(folder.rglob("results.json")))
         files |= dict.fromkeys(path for path in found if not _set_aside(path.relative_to(folder)))
-    runs = [_read(folder) for folder in files]
+    names: dict[tuple[str, ...], list[str]] = {}
+    runs = [_read(folder, names) for folder in files]
     return [run for run in runs if isinstance(run, Finished)], [run for run in runs if isinstance(run, Unreadable)]
 
 
@@ -42,12 +43,17 @@ def _set_aside(path: Path) -> bool:
     return any(part.startswith("previous-") for part in path.parts)
 
 
-def _read(folder: Path) -> Finished | Unreadable:
+def _read(folder: Path, names: dict[tuple[str, ...], list[str]]) -> Finished | Unreadable:
+    """Read one run; those of the same class names share them (``names``): in each of many runs they fill the memory."""
     try:
         results = json.loads((folder / "results.json").read_text())
     except OSError as error:
         return Unreadable(folder, f"its results.json cannot be read ({error.strerror})")
     except ValueError:
         return Unreadable(folder, "its results.json is no JSON")
-    reason = problem(results)
-    return Unreadable(folder, reason) if reason else Finished(folder, results)
+    if reason := problem(results):
+        return Unreadable(folder, reason)
+    if "class_names" in results:
+        listed = results["class_names"]
+        results["class_names"] = names.setdefault(tuple(listed), listed)
+    return Finished(folder, results)

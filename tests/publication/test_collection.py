@@ -5,6 +5,9 @@ from made import transfer_results, write_run
 
 from ktlight.errors import UserError
 from ktlight.publication.collection import collect, folders_of
+from ktlight.publication.publish import report_of, write_report
+from ktlight.report.runs import read_runs
+from ktlight.report.schema import KINDS
 from tests.publication.grid import write_grid
 
 
@@ -12,7 +15,8 @@ def test_runs_of_all_kinds_are_told_apart(tmp_path: Path) -> None:
     write_grid(tmp_path / "sweep")
     write_run(tmp_path / "report", {**transfer_results(), "task": "report"})
     write_run(tmp_path / "zoo", {**transfer_results(), "task": "zoo"})
-    write_run(tmp_path / "discover", {**transfer_results(), "task": "discover"})
+    facts = dict.fromkeys(KINDS["discover"].__required_keys__, [])
+    write_run(tmp_path / "discover", {**facts, **transfer_results(), "task": "discover"})
     write_run(tmp_path / "broken", {}).joinpath("results.json").write_text("{")
     collection = collect([tmp_path])
     assert len(collection.runs) == 16 and collection.repeated == 0 and collection.others["zoo"] == 1
@@ -32,6 +36,21 @@ def test_nothing_is_empty_everywhere(tmp_path: Path) -> None:
         collection.missing,
     ):
         assert table.empty
+
+
+def test_methods_without_training_alone_make_a_report(tmp_path: Path) -> None:
+    collection = collect([write_grid(tmp_path, {"ensemble": {("a", "b"): [9.0]}}, epochs=0)])
+    report = report_of(collection)
+    assert not report.drawings and list(report.tables) == ["success", "runs"] and report.tables["success"].empty
+    page = write_report(report, tmp_path / "report", "Ensembles")
+    assert page.overview == ["1 run of methods without training are in the table of runs only."]
+    assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_class_names_are_kept_once(tmp_path: Path) -> None:
+    write_grid(tmp_path)
+    first, second, *_ = read_runs([tmp_path])[0]
+    assert first.results["class_names"] is second.results["class_names"]
 
 
 def test_patterns_name_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
