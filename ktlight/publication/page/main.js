@@ -5,6 +5,7 @@ function startMap(data) {
   const names = models.map((model) => model.name);
   const measure = byId("measure");
   const order = byId("order");
+  const some = byId("models");
   const [teacher, student] = [byId("teacher"), byId("student")];
   measure.append(...data.measures.map(({ heading }) => element("option", { value: heading }, heading)));
   const sorted = ordered(models, "name").map((i) => names[i]);
@@ -27,11 +28,12 @@ function startMap(data) {
   function restore() {
     measure.value = state.get("measure");
     order.value = state.get("order");
+    if (some.value !== state.get("models")) some.value = state.get("models");
     if (measure.selectedIndex < 0) measure.selectedIndex = 0;
     if (order.selectedIndex < 0) order.selectedIndex = 0;
     opened = named(names, state.get("pair")) ?? opened;
     render(...opened);
-    map.show(data.measures[measure.selectedIndex], order.value, opened);
+    map.show(data.measures[measure.selectedIndex], order.value, some.value, opened);
   }
   for (const select of [measure, order]) {
     select.addEventListener("change", () => {
@@ -39,6 +41,10 @@ function startMap(data) {
       restore();
     });
   }
+  some.addEventListener("input", () => {
+    state.set({ models: some.value });
+    restore();
+  });
   for (const select of [teacher, student]) {
     select.addEventListener("change", () => {
       if (teacher.value !== student.value) open(names.indexOf(teacher.value), names.indexOf(student.value));
@@ -81,4 +87,8 @@ async function start() {
   document.documentElement.dataset.ready = Math.round(performance.now()); // milliseconds since it was asked for
 }
 
-start();
+start().catch((error) => {
+  const words = `The map and the tables need a browser of 2023 or newer (${error.message}).`;
+  document.querySelector("main").prepend(element("p", { role: "alert" }, words));
+  throw error;
+});

@@ -4,6 +4,7 @@ function createMap(data, open) {
   const canvas = byId("map");
   const count = data.models.length;
   const names = data.models.map((model) => model.name);
+  const searchable = data.models.map(({ name, family }) => `${name} ${family ?? ""}`.toLowerCase());
   const shown = occupied(count, data.measures);
   const map = { rows: [], columns: [], cursor: [0, 0], cells: document.createElement("canvas") };
   let place = null;
@@ -21,9 +22,13 @@ function createMap(data, open) {
     }
   }
 
+  const empty = () => !map.rows.length || !map.columns.length;
+
   function paintCells() {
     map.limits = bounds(map.measure.values);
     map.colours = palette(map.limits[0]);
+    paintScale(map.colours, map.limits.map((limit) => said(map.measure, limit)));
+    if (empty()) return;
     [map.cells.width, map.cells.height] = [map.columns.length, map.rows.length];
     const image = new ImageData(map.cells.width, map.cells.height);
     let byte = 0;
@@ -33,10 +38,11 @@ function createMap(data, open) {
       byte += 4;
     }
     map.cells.getContext("2d").putImageData(image, 0, 0);
-    paintScale(map.colours, map.limits.map((limit) => said(map.measure, limit)));
   }
 
   function draw() {
+    canvas.hidden = empty();
+    if (empty()) return;
     const context = canvas.getContext("2d");
     const style = getComputedStyle(canvas);
     const font = `12px ${style.fontFamily}`;
@@ -76,6 +82,10 @@ function createMap(data, open) {
   }
 
   function say() {
+    if (empty()) {
+      byId("map-cell").textContent = "No model with figures has these words in its name or family.";
+      return;
+    }
     const [teacher, student] = pair(map.cursor).map((i) => names[i]);
     const figure = value(map.cursor);
     const words = figure === null ? "none" : said(map.measure, figure);
@@ -128,9 +138,9 @@ function createMap(data, open) {
   new ResizeObserver(() => requestAnimationFrame(draw)).observe(canvas.parentElement);
   dark.addEventListener("change", () => (paintCells(), draw()));
 
-  // Shows a measure in an order, with the open pair marked.
-  function show(measure, order, opened) {
-    const models = ordered(data.models, order);
+  // Shows a measure of the models whose name or family has some words, in an order, with the open pair marked.
+  function show(measure, order, words, opened) {
+    const models = ordered(data.models, order).filter((i) => found(searchable[i], words));
     map.measure = measure;
     map.rows = models.filter((i) => shown.rows.has(i));
     map.columns = models.filter((i) => shown.columns.has(i));

@@ -1,18 +1,21 @@
 // What the reader chose, kept in the part of the address after #, so that a link restores it.
 
 const state = {
-  parameters: () => new URLSearchParams(location.hash.slice(1)),
+  parameters: new URLSearchParams(location.hash.slice(1)),
 
-  get: (name) => state.parameters().get(name) ?? "",
+  get: (name) => state.parameters.get(name) ?? "",
 
   // Setting a choice to nothing forgets it.
   set(changes) {
-    const parameters = state.parameters();
     for (const [name, value] of Object.entries(changes)) {
-      if (value) parameters.set(name, value);
-      else parameters.delete(name);
+      if (value) state.parameters.set(name, value);
+      else state.parameters.delete(name);
     }
-    history.replaceState(null, "", `#${parameters}`);
+    try {
+      history.replaceState(null, "", `#${state.parameters}`);
+    } catch {
+      // inside another page, such as W&B's, the address may not be ours
+    }
   },
 };
 
@@ -34,5 +37,8 @@ function followLinks(restore) {
     restore();
     if (choices.pair) showPair();
   });
-  addEventListener("hashchange", restore);
+  addEventListener("hashchange", () => {
+    state.parameters = new URLSearchParams(location.hash.slice(1));
+    restore();
+  });
 }

@@ -85,6 +85,20 @@ def test_rows_and_columns_without_any_figure_are_left_out(started: Any, tmp_path
         assert page.texts("#pair-heading") == ["tall → wide, deep"]
 
 
+def test_the_map_can_be_cut_to_some_models(started: Any, page_file: Path) -> None:
+    with opened(started, page_file, "#models=VIT") as page:
+        assert page.value("map.width") == page.value("map.height")
+        assert page.tab.locator("#map").bounding_box()["height"] < 2 * 56 + 160
+        page.tab.focus("#map")
+        page.tab.keyboard.press("End")
+        assert page.texts("#map-cell") == ["wide, deep → tall: positive flips 16.00"]
+        page.tab.fill("#models", "nobody")
+        assert page.texts("#map-cell") == ["No model with figures has these words in its name or family."]
+        assert not page.tab.locator("#map").is_visible()
+        page.tab.fill("#models", "")
+        assert page.tab.locator("#map").is_visible() and "models" not in page.value("location.hash")
+
+
 def test_an_unknown_state_is_ignored(started: Any, page_file: Path) -> None:
     with opened(started, page_file, "#pair=tall,nobody&measure=none&order=none&sort0=none") as page:
         assert page.texts("#pair-heading") == ["wide, deep → tall"]
