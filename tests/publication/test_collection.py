@@ -15,7 +15,7 @@ def test_runs_of_all_kinds_are_told_apart(tmp_path: Path) -> None:
     write_grid(tmp_path / "sweep")
     write_run(tmp_path / "report", {**transfer_results(), "task": "report"})
     write_run(tmp_path / "zoo", {**transfer_results(), "task": "zoo"})
-    facts = dict.fromkeys(KINDS["discover"].__required_keys__, [])
+    facts = {key: [] for key in KINDS["discover"].__required_keys__}
     write_run(tmp_path / "discover", {**facts, **transfer_results(), "task": "discover"})
     write_run(tmp_path / "broken", {}).joinpath("results.json").write_text("{")
     collection = collect([tmp_path])
