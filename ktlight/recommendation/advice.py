@@ -74,8 +74,10 @@ def forecast(cases: Cases, known: Known | None, learn_from: int) -> tuple[Foreca
         return fitted(others.cases, others.delta, others.cases.student, cases, LEARNED), (
             f"a ridge on {len(LEARNED)} scores, fitted on {count} finished runs of other students"
         )
-    enough = f"; from {learn_from} finished runs of other students on (recommend.runs=), a ridge decides"
-    return probe_forecast(cases), f"the head probe, with its sampling error and an assumed spread{enough}"
+    return probe_forecast(cases), (
+        f"the head probe, by the line and the spread of an earlier trial; from {learn_from} finished runs of other "
+        "students on (recommend.runs=), a ridge fitted on them"
+    )
 
 
 def ranked(

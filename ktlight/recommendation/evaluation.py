@@ -29,7 +29,7 @@ FORECASTS: dict[str, Sequence[str]] = {
     "learned": LEARNED,
 }
 """The scores of each forecast that is fitted on the runs left in."""
-UNFITTED = "probe as it is"
+UNFITTED = "probe, not fitted"
 NOTHING = "do nothing"
 
 

@@ -11,8 +11,11 @@ Numbers = NDArray[np.float64]
 
 SURE = 1.959964
 """Standard deviations on both sides that hold 95% of a normal distribution."""
+OFFSET, SLOPE = 0.5, 1.5
+"""The delta of a transfer where the probe's is 0, and its growth with the probe's, before any run has calibrated them:
+the line through the ten transfers of a trial on other models (docs/recommendation.md), rounded."""
 SPREAD = 1.0
-"""Standard deviation of a transfer's delta around a probe of 0, in points, before any run has calibrated it."""
+"""Standard deviation of a delta around a forecast of 0, in points, before any run has calibrated it; 0.7 there."""
 GROWTH = 0.5
 """By how much it grows with every point of the forecast, in either direction."""
 PENALTIES = np.logspace(-2, 3, 11)
@@ -26,8 +29,7 @@ OF_PAIR = (
 OF_METHOD = ("headroom", "headroom_likelihood", "first_order", "probe", "probe_likelihood")
 """What they say of the method too."""
 LEARNED = (*STATIC, *OF_METHOD)
-"""What a forecast is fitted on. With the scores of the pair it is fitted worse: runs are few, and most of those scores
-follow the accuracy difference."""
+"""What a forecast is fitted on. Runs are few, and most scores of the pair follow the accuracy difference."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,12 @@ def widened(mean: Numbers, scale: float) -> Numbers:
 
 
 def probe_forecast(cases: Cases) -> Forecast:
-    """Return what the probe alone says: its delta, with its sampling error and a stated spread.
+    """Return what the probe alone says: an assumed line, with its sampling error and an assumed spread.
 
-    The spread says that the head is not the whole network. Its size is an assumption, until runs have calibrated it.
+    The line and the spread say that the head is not the whole network, until finished runs have calibrated them.
     """
-    mean = cases.scores["probe"]
-    return Forecast(mean, np.hypot(cases.scores["probe_error"], widened(mean, SPREAD)))
+    mean = OFFSET + SLOPE * cases.scores["probe"]
+    return Forecast(mean, np.hypot(SLOPE * cases.scores["probe_error"], widened(mean, SPREAD)))
 
 
 def design(cases: Cases, names: Sequence[str], methods: Sequence[str]) -> Numbers:

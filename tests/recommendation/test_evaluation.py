@@ -1,5 +1,6 @@
 """How advice is judged, on cases worked out by hand and on planted ones."""
 
+import re
 from itertools import product
 from math import isnan
 
@@ -15,7 +16,9 @@ from ktlight.recommendation.forecast import (
     LEARNED,
     OF_METHOD,
     OF_PAIR,
+    OFFSET,
     PENALTIES,
+    SLOPE,
     SPREAD,
     STATIC,
     Cases,
@@ -24,6 +27,7 @@ from ktlight.recommendation.forecast import (
     fitted,
     probe_forecast,
 )
+from tests.conftest import REPOSITORY
 
 METHODS = ("kl", "kl_dp")
 
@@ -74,8 +78,8 @@ def test_the_planted_score_is_found_and_the_others_are_not() -> None:
 def test_figures_equal_a_loop() -> None:
     cases, delta = planted(seed=1, noise=1.0)
     found = next(each for each in evaluate(cases, delta) if each.score == UNFITTED)
-    mean = cases.scores["probe"]
-    spread = np.sqrt(0.5**2 + (SPREAD * (1 + np.abs(mean) / 2)) ** 2)
+    mean = OFFSET + SLOPE * cases.scores["probe"]
+    spread = np.sqrt((SLOPE * 0.5) ** 2 + (SPREAD * (1 + np.abs(mean) / 2)) ** 2)
     brier = inside = 0.0
     for m, s, d in zip(mean, spread, delta, strict=True):
         brier += (norm.cdf(m / s) - (d > 0)) ** 2 / len(delta)
@@ -128,10 +132,22 @@ def test_missing_scores_count_as_the_mean() -> None:
     assert np.isfinite(fitted(holed, delta, holed.student, holed, LEARNED).mean).all()
 
 
+def test_the_assumed_line_is_that_of_the_trial() -> None:
+    """The table of docs/recommendation.md."""
+    text = (REPOSITORY / "docs" / "recommendation.md").read_text()
+    rows = re.findall(r"^\| test_\w+ -> test_\w+ \| kl\w* \| ([-+.\d]+) \| ([-+.\d]+) \|$", text, re.M)
+    probe, full = np.array(rows, float).T
+    assert len(probe) == 10
+    slope, offset = np.polyfit(probe, full, 1)
+    assert (round(offset, 1), round(slope, 1)) == (OFFSET, SLOPE)
+    assert np.std(full - offset - slope * probe, ddof=2) < SPREAD
+
+
 def test_the_forecast_of_a_probe() -> None:
     cases = Cases(["s"], ["t"], ["kl"], {"probe": np.array([2.0]), "probe_error": np.array([1.5])})
     forecast = probe_forecast(cases)
-    assert forecast.spread == pytest.approx(np.hypot(1.5, 2.0))  # 1.0 * (1 + 0.5 * 2)
-    assert forecast.probability_of_gain == pytest.approx(norm.cdf(2 / 2.5))
+    assert forecast.mean == 3.5  # 0.5 + 1.5 * 2
+    assert forecast.spread == pytest.approx(np.hypot(1.5 * 1.5, 2.75))  # 1.0 * (1 + 0.5 * 3.5)
+    assert forecast.probability_of_gain == pytest.approx(norm.cdf(3.5 / np.hypot(2.25, 2.75)))
     low, high = Forecast(np.array([1.0]), np.array([1.0])).interval
     assert (low, high) == (pytest.approx(-0.96, abs=0.001), pytest.approx(2.96, abs=0.001))
