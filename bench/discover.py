@@ -14,7 +14,7 @@ import torch
 from bench.machine import measure_rates
 from bench.measure import Row, Timings, arguments, finish, take_turns, timed
 from ktlight.discovery.classes import class_figures
-from ktlight.discovery.compare import Answers, agreement_figures, flip_figures
+from ktlight.discovery.compare import AllAnswers, agreement_figures, flip_figures
 from ktlight.discovery.relatedness import RelatedClasses
 from ktlight.functional.class_flips import by_class, expertise
 from ktlight.functional.pairwise import greedy_coverage
@@ -40,13 +40,13 @@ class Case:
 LARGE, SMALL, QUICK = Case(301, 50_000, 1000), Case(40, 5000, 1000), Case(5, 200, 10)
 
 
-def random_answers(case: Case) -> Answers:
+def random_answers(case: Case) -> AllAnswers:
     """Return answers of models of 60 to 90% accuracy; wrong ones are any class."""
     generator = torch.Generator().manual_seed(0)
     label = torch.arange(case.samples) % case.classes
     known = torch.rand(case.models, case.samples, generator=generator) < torch.linspace(0.6, 0.9, case.models)[:, None]
     said = torch.randint(case.classes, known.shape, generator=generator, dtype=torch.int32)
-    return Answers(
+    return AllAnswers(
         prediction=torch.where(known, label.int(), said),
         confidence=torch.randn(known.shape, generator=generator),
         label=label,
@@ -55,7 +55,7 @@ def random_answers(case: Case) -> Answers:
     )
 
 
-def parts(answers: Answers) -> dict[str, Callable[[], object]]:
+def parts(answers: AllAnswers) -> dict[str, Callable[[], object]]:
     """Return the parts of the comparison by name."""
     assert answers.label is not None
     right_by_class = by_class(answers.right, answers.label, answers.num_classes)
@@ -79,7 +79,7 @@ def floor(case: Case) -> float:
     return rates.seconds((4 + 1) * pairs * case.samples, 2 * 4 * pairs * case.classes)
 
 
-def loop_over_pairs(answers: Answers) -> list[tuple[float, float, list[int]]]:
+def loop_over_pairs(answers: AllAnswers) -> list[tuple[float, float, list[int]]]:
     """Return positive flips, entropy and numbers of top classes of every pair, one pair after the other."""
     assert answers.label is not None
     label, found = answers.label.tolist(), []

@@ -18,7 +18,7 @@ def test_the_default_command(zoo: dict[str, Path], start: Callable[..., Any], tm
     assert results["seed"] == 3 and results["num_eval"] == 1437
     assert {path.name for path in folder.iterdir()} == {
         ".hydra", ".lock", "config.yaml", "curves.csv", "environment.json", "predictions.parquet", "results.json",
-        "run.log", "student",
+        "report.html", "run.log", "student",
     }  # fmt: skip
     assert json.loads((folder / "environment.json").read_text())["command"][1:3] == ["trainer.max_epochs=1", "seed=3"]
 

@@ -22,7 +22,7 @@ Figures = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Answers:
+class AllAnswers:
     """What all models say, side by side: M models, N samples.
 
     Attributes:
@@ -46,9 +46,9 @@ class Answers:
         return self.prediction == self.label
 
 
-def side_by_side(asked: Asked, num_classes: int, labelled: bool) -> Answers:
+def side_by_side(asked: Asked, num_classes: int, labelled: bool) -> AllAnswers:
     """Return the answers of all models in one place."""
-    return Answers(
+    return AllAnswers(
         prediction=torch.stack([said.prediction for said in asked.models]),
         confidence=torch.stack([said.confidence for said in asked.models]),
         label=torch.from_numpy(asked.images.labels) if labelled else None,
@@ -57,7 +57,7 @@ def side_by_side(asked: Asked, num_classes: int, labelled: bool) -> Answers:
     )
 
 
-def agreement_figures(answers: Answers) -> Figures:
+def agreement_figures(answers: AllAnswers) -> Figures:
     """Return what can be said of pairs without labels."""
     samples = len(answers.index)
     return {
@@ -66,7 +66,7 @@ def agreement_figures(answers: Answers) -> Figures:
     }
 
 
-def flip_figures(answers: Answers, resamples: int, seed: int) -> Figures:
+def flip_figures(answers: AllAnswers, resamples: int, seed: int) -> Figures:
     """Return flips, their intervals, error consistency and the accuracies of two models together.
 
     Args:
@@ -98,7 +98,7 @@ def flip_figures(answers: Answers, resamples: int, seed: int) -> Figures:
     }
 
 
-def mean_ensemble(asked: Asked, answers: Answers) -> Tensor:
+def mean_ensemble(asked: Asked, answers: AllAnswers) -> Tensor:
     """Return the accuracy of the mean probability of every pair; NaN if not all probabilities were kept."""
     kept = [said.probability for said in asked.models if said.probability is not None]
     if answers.label is None or len(kept) < len(asked.models):

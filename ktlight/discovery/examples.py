@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ktlight.discovery.compare import Answers
+from ktlight.discovery.compare import AllAnswers
 
 PER_PAIR = 4
 
 
-def clearest_flips(answers: Answers) -> Iterator[tuple[int, Tensor, Tensor]]:
+def clearest_flips(answers: AllAnswers) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Yield, for each teacher, the positive flips over each student where the teacher is surest in comparison.
 
     Yields:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from ktlight.discovery.classes import ClassSets, chance
-from ktlight.discovery.compare import Answers, Figures
+from ktlight.discovery.compare import AllAnswers, Figures
 from ktlight.functional.class_flips import Expertise
 from ktlight.functional.pairwise import greedy_coverage
 from ktlight.report.discovery import TOP_PERCENTS, Concentration
@@ -49,7 +49,7 @@ def best_pairs(
     return rows
 
 
-def concentration(figures: Figures, answers: Answers, seed: int) -> Concentration | None:
+def concentration(figures: Figures, answers: AllAnswers, seed: int) -> Concentration | None:
     """Return where the positive flips of all pairs lie, beside as many samples drawn at random."""
     assert answers.label is not None
     flips = figures["positive_flips"] * len(answers.index) / 100

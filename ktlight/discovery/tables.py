@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ktlight.discovery.asking import Asked
 from ktlight.discovery.classes import ClassSets, class_blocks
-from ktlight.discovery.compare import Answers, Figures
+from ktlight.discovery.compare import AllAnswers, Figures
 from ktlight.discovery.examples import clearest_flips
 from ktlight.functional.class_flips import ClassGroup, Expertise
 from ktlight.report.discovery import SCHEMAS, named
@@ -73,7 +73,7 @@ def expertise_columns(found: Expertise, names: Sequence[str], class_names: Seque
     }
 
 
-def example_columns(answers: Answers, names: Sequence[str]) -> tuple[dict[str, Any], list[int]]:
+def example_columns(answers: AllAnswers, names: Sequence[str]) -> tuple[dict[str, Any], list[int]]:
     """Return the columns of ``examples.parquet``, and its rows of images in the order in which to show them.
 
     The first example of every pair comes before any second one, and those of the pairs in which the teacher is surest
@@ -95,7 +95,7 @@ def example_columns(answers: Answers, names: Sequence[str]) -> tuple[dict[str, A
     return columns, list(dict.fromkeys(index.numpy()[order].tolist()))
 
 
-def prediction_columns(asked: Asked, answers: Answers) -> dict[str, Tensor]:
+def prediction_columns(asked: Asked, answers: AllAnswers) -> dict[str, Tensor]:
     """Return the columns of ``predictions.parquet``."""
     labels = {} if answers.label is None else {"label": answers.label}
     said = {said.name: said.prediction for said in asked.models}

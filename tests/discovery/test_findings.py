@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ktlight.discovery.classes import chance, class_figures
-from ktlight.discovery.compare import Answers, Figures, agreement_figures, flip_figures
+from ktlight.discovery.compare import AllAnswers, Figures, agreement_figures, flip_figures
 from ktlight.discovery.findings import best_pairs, concentration, coverage, duplicates, experts
 from ktlight.discovery.relatedness import RelatedClasses
 from ktlight.functional.class_flips import by_class, expertise
@@ -15,7 +15,7 @@ NAMES = ["one", "two", "twin", "weak"]
 
 
 @pytest.fixture(scope="module")
-def answers() -> Answers:
+def answers() -> AllAnswers:
     """Four models: the third is nearly the second, the last knows one class only."""
     generator = torch.Generator().manual_seed(0)
     label = torch.arange(SAMPLES) % CLASSES
@@ -25,23 +25,23 @@ def answers() -> Answers:
     known[3] = label == 2
     wrong = (label + 1 + torch.randint(CLASSES - 1, (4, SAMPLES), generator=generator)) % CLASSES
     confidence = torch.randn(4, SAMPLES, generator=generator)
-    return Answers(torch.where(known, label, wrong).int(), confidence, label, torch.arange(SAMPLES), CLASSES)
+    return AllAnswers(torch.where(known, label, wrong).int(), confidence, label, torch.arange(SAMPLES), CLASSES)
 
 
 @pytest.fixture(scope="module")
-def right_by_class(answers: Answers) -> list:
+def right_by_class(answers: AllAnswers) -> list:
     assert answers.label is not None
     return by_class(answers.right, answers.label, CLASSES)
 
 
 @pytest.fixture(scope="module")
-def figures(answers: Answers, right_by_class: list) -> Figures:
+def figures(answers: AllAnswers, right_by_class: list) -> Figures:
     found = class_figures(right_by_class, RelatedClasses({}, 4, 0)).figures
     return {**agreement_figures(answers), **flip_figures(answers, 0, 0), **found}
 
 
 def test_pairs_to_try_are_those_with_most_flips_a_student_once(
-    answers: Answers, right_by_class: list, figures: Figures
+    answers: AllAnswers, right_by_class: list, figures: Figures
 ) -> None:
     top = class_figures(right_by_class, RelatedClasses({}, 4, 0)).top
     rows = best_pairs(figures, NAMES, list("abcde"), top)
@@ -67,7 +67,7 @@ def test_near_duplicates_by_error_consistency_or_agreement(figures: Figures) -> 
     )  # fmt: skip
 
 
-def test_flips_in_one_class_are_concentrated_beyond_chance(answers: Answers, figures: Figures) -> None:
+def test_flips_in_one_class_are_concentrated_beyond_chance(answers: AllAnswers, figures: Figures) -> None:
     chosen: Figures = {name: matrix[[3]][:, :3] for name, matrix in figures.items()}  # what the weak model knows
     found = concentration(chosen, answers, seed=0)
     assert found is not None and found["num_top_classes"] == dict.fromkeys(("2", "5", "20", "50"), 1.0)
@@ -92,7 +92,7 @@ def test_experts_are_named_with_their_clearest_classes(right_by_class: list) -> 
     assert [row["count"] for row in rows] == sorted((row["count"] for row in rows), reverse=True)
 
 
-def test_coverage_is_in_percent(answers: Answers) -> None:
+def test_coverage_is_in_percent(answers: AllAnswers) -> None:
     right: Tensor = answers.right
     rows = coverage(right, NAMES, 2)
     assert rows[0] == {"model": "one", "covered": pytest.approx(100 * float(right[0].double().mean()))}
