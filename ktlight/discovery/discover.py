@@ -30,7 +30,8 @@ from ktlight.discovery.tables import (
     prediction_columns,
 )
 from ktlight.functional.class_flips import by_class, expertise
-from ktlight.report.discovery import DISCOVERY, Facts, write_facts, write_table
+from ktlight.report.discovery import write_facts, write_table
+from ktlight.report.discovery_facts import DISCOVERY, Facts
 from ktlight.report.folder import RunFolder
 
 

@@ -9,7 +9,8 @@ from ktlight.discovery.classes import ClassSets, chance
 from ktlight.discovery.compare import AllAnswers, Figures
 from ktlight.functional.class_flips import Expertise
 from ktlight.functional.pairwise import greedy_coverage
-from ktlight.report.discovery import TOP_PERCENTS, Concentration
+from ktlight.report.discovery import TOP_PERCENTS
+from ktlight.report.discovery_facts import Concentration
 
 BEST_PAIRS = 3
 NEAR_DUPLICATE = {True: 0.9, False: 0.99}

@@ -14,7 +14,8 @@ from ktlight.functional.relatedness import (
     permuted_means,
     scale_of,
 )
-from ktlight.report.discovery import TOP_PERCENTS, Related, Similarity
+from ktlight.report.discovery import TOP_PERCENTS
+from ktlight.report.discovery_facts import Related, Similarity
 
 DRAWS = 1000
 """Permutations of the classes."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ktlight.discovery.compare import Figures
-from ktlight.report.discovery import Concentration, Facts, Similarity
+from ktlight.report.discovery_facts import Concentration, Facts, Similarity
 
 
 def summary(facts: Facts, figures: Figures, models: int) -> list[str]:

@@ -8,7 +8,8 @@ from ktlight.publication.content import Figure, Page, pair_link
 from ktlight.publication.discovery_map import discovery_map
 from ktlight.publication.discovery_tables import discovery_tables
 from ktlight.publication.page import write_page
-from ktlight.report.discovery import Discovery, Facts, read_discovery
+from ktlight.report.discovery import Discovery, read_discovery
+from ktlight.report.discovery_facts import Facts
 from ktlight.report.folder import PAGE
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from ktlight.publication.discovery_drawings import discovery_drawings
 from ktlight.publication.draw import specification
-from ktlight.report.discovery import SCHEMAS, Discovery, Facts, write_table
+from ktlight.report.discovery import SCHEMAS, Discovery, write_table
+from ktlight.report.discovery_facts import Facts
 
 MODELS = {"strong": 80.0, "weak": 60.0, "chance": 10.0}
 

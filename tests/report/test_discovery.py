@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ktlight.errors import UserError
-from ktlight.report.discovery import DISCOVERY, SCHEMAS, Facts, named, read_discovery, write_facts, write_table
+from ktlight.report.discovery import SCHEMAS, named, read_discovery, write_facts, write_table
+from ktlight.report.discovery_facts import DISCOVERY, Facts
 
 
 def facts(**changes: Any) -> Facts:
