@@ -4,7 +4,7 @@ One discovery is in one run folder. Figures are in percent unless noted otherwis
 figure: everything that needs labels with ``discovery.labels=false``, an entropy or a kappa that is not defined.
 
 ==================== =================================================================================================
-discovery.json       `ktlight.report.discovery_facts.Facts`: what was asked, and the findings in a form that is easy to put into words
+discovery.json       `ktlight.report.discovery_facts.Facts`: what was asked and what was found
 models.parquet       a row a model, those that could not be asked too, with the reason
 pairs.parquet        a row an ordered pair of models
 classes.parquet      a row a pair and class with positive flips: how many
