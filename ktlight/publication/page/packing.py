@@ -17,6 +17,8 @@ from ktlight.publication.content import POSITIVE_FLIPS, PairMap, TableColumn
 
 HUNDREDTH = 0.01
 """Unit of figures, but for positive flips, which are samples."""
+VALUES = 5
+"""Whole numbers that describe an example."""
 
 
 def packed(text: str) -> str:
@@ -51,7 +53,7 @@ def table_data(name: str, columns: Sequence[TableColumn]) -> dict[str, Any]:
 
 
 def pair_map_data(pair_map: PairMap, classes_kept: int, examples_kept: int) -> dict[str, Any]:
-    """Return the map as its script reads it.
+    """Return the map as its script reads it. Long flat lists of whole numbers are what browsers parse fastest.
 
     Args:
         pair_map: The map.
@@ -65,12 +67,11 @@ def pair_map_data(pair_map: PairMap, classes_kept: int, examples_kept: int) -> d
         for rank, (number, count) in enumerate(classes[:classes_kept]):
             class_PK[teacher * models + student, rank] = number
             count_PK[teacher * models + student, rank] = count
-    examples = {
-        _key(pair): [_example(example) for example in each[:examples_kept]]
-        for pair, each in pair_map.examples.items()
-        if examples_kept
-    }
-    shown = {image for each in examples.values() for image, *_ in each}
+    example_PKV = np.full((models * models, examples_kept, VALUES), -1)
+    for (teacher, student), examples in pair_map.examples.items():
+        for rank, example in enumerate(examples[:examples_kept]):
+            example_PKV[teacher * models + student, rank] = _example(example)
+    shown = set(example_PKV[..., 0].ravel().tolist())
     return {
         "models": [dict(model) for model in pair_map.models],
         "measures": [_measure(pair_map, heading) for heading in pair_map.measures],
@@ -78,7 +79,8 @@ def pair_map_data(pair_map: PairMap, classes_kept: int, examples_kept: int) -> d
         "classesKept": classes_kept,
         "topClasses": class_PK.ravel().tolist(),
         "topCounts": count_PK.ravel().tolist(),
-        "examples": examples,
+        "examplesKept": examples_kept,
+        "examples": example_PKV.ravel().tolist(),
         "images": {str(index): image for index, image in pair_map.images.items() if index in shown},
         "remarks": {_key(pair): list(sentences) for pair, sentences in pair_map.remarks.items()},
         "samples": pair_map.num_samples,

@@ -1,6 +1,7 @@
 // What lies behind a pair of models: figures both ways, classes, remarks, images.
 
 const POSITIVE_FLIPS = "Positive flips";
+const VALUES = 5; // whole numbers that describe an example
 const BARS = 12; // classes shown at once
 
 function pairBody(data, teacher, student) {
@@ -11,7 +12,7 @@ function pairBody(data, teacher, student) {
     measures(data, teacher, student),
     ...histogram(data, teacher, student),
     ...(data.remarks[key] ?? []).map((sentence) => element("p", {}, sentence)),
-    ...examples(data, data.examples[key] ?? [], names),
+    ...examples(data, examplesOf(data, teacher, student), names),
   ];
 }
 
@@ -96,6 +97,13 @@ function share(data, teacher, student, counts) {
   if (!all) return [];
   const shown = counts.reduce((sum, count) => sum + count, 0);
   return [element("p", { class: "hint" }, `These classes hold ${whole(shown)} of the ${whole(Math.max(shown, all))} samples.`)];
+}
+
+// Image, label, the student's answer and both confidences of each example.
+function examplesOf({ models, examplesKept, examples }, teacher, student) {
+  const first = (teacher * models.length + student) * examplesKept;
+  const all = Array.from({ length: examplesKept }, (_, i) => examples.slice((first + i) * VALUES, (first + i + 1) * VALUES));
+  return all.filter(([image]) => image >= 0);
 }
 
 function examples(data, shown, [teacher, student]) {
