@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ktlight.publication import statistics
 from ktlight.publication.collection import Collection
+from ktlight.publication.correlations import correlations as correlation_table
 from ktlight.publication.figures import transfers
 from ktlight.publication.figures.common import MANY
 from ktlight.publication.rates import TOP
@@ -161,7 +162,7 @@ def student_size(outcome: str, title: str) -> Callable[[Collection], Drawing | N
 
 def correlations(collection: Collection) -> Drawing | None:
     """Return the correlations of properties of the models with the outcome."""
-    table = statistics.correlations(collection.pairs).dropna(subset="r")
+    table = correlation_table(collection.pairs).dropna(subset="r")
     if table.empty or table["n"].max() < CORRELATED:
         return None
     caption = f"Pearson's r over at most {table['n'].max()} pairs; fields without a value do not vary."
@@ -187,7 +188,7 @@ def stages(collection: Collection) -> Drawing | None:
 def delta_map(collection: Collection) -> Drawing | None:
     """Return the map of the delta; of many models, neighbours by accuracy share a cell."""
     pairs = collection.pairs
-    facts = model_facts(pairs)
+    facts = statistics.model_facts(pairs)
     if len(pairs.drop_duplicates(["teacher", "student"])) < 2:
         return None
     models = [model["name"] for model in facts]
@@ -202,16 +203,6 @@ def delta_map(collection: Collection) -> Drawing | None:
         models = list(dict.fromkeys(block.values()))
         caption = f"Mean over seeds and over {share} x {share} models of neighbouring rank by accuracy (1: lowest)."
     return Drawing("delta_map", "Delta of every teacher and student", caption, transfers.delta_map(pairs, models))
-
-
-def model_facts(pairs: "DataFrame") -> list[dict[str, Any]]:
-    """Return the models of some pairs by accuracy, the lowest first: ``name``, ``acc``, ``family``, ``num_params``."""
-    facts: dict[str, dict[str, Any]] = {}
-    for role, accuracy in (("teacher", "acc_teacher"), ("student", "acc_before")):
-        columns = [role, accuracy, f"{role}_kind", f"{role}_params"]
-        for name, acc, kind, params in pairs[columns].itertuples(index=False, name=None):
-            facts[name] = {"name": name, "acc": acc, "family": kind or "", "num_params": params}
-    return sorted(facts.values(), key=lambda model: model["acc"])
 
 
 FIGURES: tuple[Callable[[Collection], Drawing | None], ...] = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ktlight.publication import draw, statistics
 from ktlight.publication.collection import Collection, collect
 from ktlight.publication.content import Figure, Page
+from ktlight.publication.correlations import correlations
 from ktlight.publication.discovery_drawings import discovery_drawings
 from ktlight.publication.drawings import Drawing, slug, sweep_drawings
 from ktlight.publication.page import write_page
@@ -65,7 +66,7 @@ def report_tables(collection: Collection, paper: "DataFrame | None" = None) -> "
         "students": students,
         "differences": collection.differences,
         "bins": statistics.binned(collection.pairs),
-        "correlations": statistics.correlations(collection.pairs),
+        "correlations": correlations(collection.pairs),
         "missing": collection.missing.head(MOST_ROWS),
         "left_out": pd.DataFrame([(str(each.folder), each.reason) for each in collection.left_out],
                                  columns=["folder", "reason"]),

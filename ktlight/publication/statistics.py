@@ -1,15 +1,16 @@
-"""What many transfers say together: success, means with intervals, bins and correlations; n with every figure.
+"""What many transfers say together: success, means with intervals and bins; n with every figure.
 
 Seeds come first: the runs of one method, teacher and student are averaged to the figures of a *pair*, and all else is
 over pairs. Nothing is ever averaged over different samples.
 """
 
 from itertools import permutations
-from math import inf, nan, sqrt
+from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ktlight.publication.intervals import quantile, two_way_interval
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -133,33 +134,6 @@ def missing_table(runs: "DataFrame") -> "DataFrame":
     return pd.concat(parts) if parts else pd.DataFrame(columns=[*names, "samples"])
 
 
-def two_way_interval(values: Any, teachers: Any, students: Any) -> tuple[float, float]:
-    """Return the 95% interval of the mean over pairs, which share teachers and students and so are not independent.
-
-    The two-way cluster-robust variance (Cameron, Gelbach and Miller, "Robust Inference with Multiway Clustering",
-    Journal of Business & Economic Statistics 29(2), 2011): that of teachers plus that of students minus that of pairs,
-    each with the factor G / (G - 1) of its G clusters, but at least that of pairs; Student's t with the degrees of
-    freedom of the side with fewer models. A side with one model does not vary and is left out; of a side with two,
-    nothing is known of how models vary: NaN, as for a single pair.
-    """
-    error = np.asarray(values, float) - np.mean(values)
-    by_pair = _cluster_variance(error, np.arange(len(error)))
-    sides = [np.unique(np.asarray(side), return_inverse=True)[1] for side in (teachers, students)]
-    sides = [side for side in sides if side.max(initial=0) > 0]
-    if not sides or min(side.max() for side in sides) < 2:
-        return nan, nan
-    variance = sum(_cluster_variance(error, side) for side in sides) - (len(sides) - 1) * by_pair
-    margin = quantile(min(int(side.max()) for side in sides)) * sqrt(max(variance, by_pair))
-    return float(np.mean(values) - margin), float(np.mean(values) + margin)
-
-
-def quantile(degrees: int) -> float:
-    """Return the 97.5% quantile of Student's t; NaN without degrees of freedom."""
-    from scipy.special import stdtrit  # scipy.stats takes half a second to import
-
-    return float(stdtrit(degrees, 0.975)) if degrees > 0 else nan
-
-
 def binned(pairs: "DataFrame") -> "DataFrame":
     """Return mean and quartiles of the delta per method and bin of the performance difference, of bins with pairs."""
     import pandas as pd
@@ -173,57 +147,18 @@ def binned(pairs: "DataFrame") -> "DataFrame":
     return table
 
 
+def model_facts(pairs: "DataFrame") -> list[dict[str, Any]]:
+    """Return the models of some pairs by accuracy, the lowest first: ``name``, ``acc``, ``family``, ``num_params``."""
+    facts: dict[str, dict[str, Any]] = {}
+    for role, accuracy in (("teacher", "acc_teacher"), ("student", "acc_before")):
+        columns = [role, accuracy, f"{role}_kind", f"{role}_params"]
+        for name, acc, kind, params in pairs[columns].itertuples(index=False, name=None):
+            facts[name] = {"name": name, "acc": acc, "family": kind or "", "num_params": params}
+    return sorted(facts.values(), key=lambda model: model["acc"])
+
+
 def _range(low: float, high: float) -> str:
     return f"to {high:g}" if low == -inf else f"above {low:g}" if high == inf else f"{low:g} to {high:g}"
-
-
-def correlations(pairs: "DataFrame") -> "DataFrame":
-    """Return Pearson's r of the properties of teacher and student with delta, gain and loss, per method.
-
-    Families are columns of ones and zeros. NaN where a property does not vary; n counts pairs with both figures.
-    """
-    import pandas as pd
-
-    rows = []
-    for (samples, method), group in pairs.groupby(["samples", "method"], sort=False):
-        for name, column in properties(group).items():
-            for outcome in ("delta", "gain", "loss"):
-                known = column.notna() & group[outcome].notna()
-                r = pearson(column[known].to_numpy(float), group[outcome][known].to_numpy(float))
-                rows.append({"samples": samples, "method": method, "property": name, "outcome": outcome, "r": r,
-                             "n": int(known.sum())})  # fmt: skip
-    return pd.DataFrame(rows, columns=["samples", "method", "property", "outcome", "r", "n"])
-
-
-def properties(pairs: "DataFrame") -> dict[str, Any]:
-    """Return what may explain the outcome of a transfer, by name; parameters as logarithms."""
-    logs = {f"log {side} parameters": np.log(pairs[f"{side}_params"].astype(float)) for side in ("teacher", "student")}
-    families = {
-        f"{side} is {kind}": (pairs[f"{side}_kind"] == kind).where(pairs[f"{side}_kind"].notna()).astype(float)
-        for side in ("teacher", "student")
-        for kind in sorted(pairs[f"{side}_kind"].dropna().unique())
-    }
-    return {
-        **logs,
-        "teacher accuracy": pairs["acc_teacher"],
-        "student accuracy": pairs["acc_before"],
-        "accuracy difference": pairs["difference"],
-        "complementary knowledge": pairs["complementary_knowledge"],
-        **families,
-    }
-
-
-def pearson(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Return Pearson's correlation; NaN where one of the two does not vary, or of fewer than three values."""
-    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return nan
-    return float(np.corrcoef(first, second)[0, 1])
-
-
-def _cluster_variance(error: NDArray[np.float64], cluster: NDArray[np.int64]) -> float:
-    count = len(np.unique(cluster))
-    sums = np.bincount(cluster, error)
-    return float(count / max(1, count - 1) * (sums**2).sum() / len(error) ** 2)
 
 
 def _mean_interval(pairs: "DataFrame") -> tuple[float, float]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from ktlight.publication.collection import Collection
 from ktlight.publication.content import Figure, Page, PairMap, TableColumn
-from ktlight.publication.drawings import model_facts
 from ktlight.publication.findings import findings
+from ktlight.publication.statistics import model_facts
 from ktlight.report.folder import PAGE
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 from collections import defaultdict
-from math import isnan, sqrt
+from math import sqrt
 from pathlib import Path
 from statistics import fmean, median, stdev
 
@@ -10,16 +10,14 @@ import scipy.stats
 
 from ktlight.publication.statistics import (
     binned,
-    correlations,
     difference_table,
     missing_table,
     pair_table,
-    pearson,
     student_table,
     success_table,
-    two_way_interval,
 )
-from tests.publication.grid import DELTAS, SIZES, table, write_grid
+from tests.publication.grid import DELTAS, table, write_grid
+from tests.publication.test_intervals import two_way_loop
 
 
 @pytest.fixture(scope="module")
@@ -105,29 +103,6 @@ def test_nothing_is_averaged_over_different_data(tmp_path: Path) -> None:
     assert success["kl", "cifar10, 1437 samples"] == 9 and success["kl", "digits, 100 samples"] == 7
 
 
-def two_way_loop(values: list[float], teachers: list[str], students: list[str]) -> float:
-    """The variance of Cameron, Gelbach and Miller, cluster by cluster."""
-    mean, n = fmean(values), len(values)
-
-    def variance(clusters: list[str]) -> float:
-        names = set(clusters)
-        sums = [sum(v - mean for v, c in zip(values, clusters, strict=True) if c == name) for name in names]
-        return len(names) / (len(names) - 1) * sum(each**2 for each in sums) / n**2
-
-    pairs = [f"{t} {s}" for t, s in zip(teachers, students, strict=True)]
-    return max(variance(teachers) + variance(students) - variance(pairs), variance(pairs))
-
-
-def test_the_interval_of_the_mean_against_a_loop() -> None:
-    rng = np.random.default_rng(1)
-    teachers, students = zip(*((f"t{t}", f"s{s}") for t in range(6) for s in range(4) if t != s), strict=True)
-    of_student = dict(zip(sorted(set(students)), rng.normal(size=4), strict=True))
-    values = [of_student[s] + rng.normal() for s in students]
-    low, high = two_way_interval(values, teachers, students)
-    margin = scipy.stats.t.ppf(0.975, 3) * sqrt(two_way_loop(values, list(teachers), list(students)))
-    assert (low, high) == pytest.approx((fmean(values) - margin, fmean(values) + margin))
-
-
 def test_methods_are_compared_over_the_pairs_that_both_have(tmp_path: Path) -> None:
     pairs = [("b", "a"), ("c", "a"), ("a", "b"), ("c", "b"), ("a", "c"), ("b", "c")]
     first = dict(zip(pairs, ([1.0], [2.0], [0.5], [3.0], [1.0], [-1.0]), strict=True))
@@ -143,41 +118,9 @@ def test_methods_are_compared_over_the_pairs_that_both_have(tmp_path: Path) -> N
     assert back["difference"] == pytest.approx(-fmean(more))
 
 
-def test_one_teacher_leaves_the_interval_over_students() -> None:
-    values = [1.0, 2.0, 4.0, 3.0]
-    margin = scipy.stats.t.ppf(0.975, 3) * stdev(values) / 2
-    assert two_way_interval(values, ["t"] * 4, list("abcd")) == pytest.approx((2.5 - margin, 2.5 + margin))
-    assert all(isnan(end) for end in two_way_interval([1.0], ["t"], ["s"]))
-    assert all(isnan(end) for end in two_way_interval([1.0, 2.0], ["t", "t"], ["s", "r"]))
-
-
-def test_the_interval_covers_the_mean_where_models_have_effects_of_their_own() -> None:
-    rng, covered = np.random.default_rng(2), 0
-    teachers, students = np.repeat(np.arange(10), 8), np.tile(np.arange(8), 10)
-    for _ in range(300):
-        values = rng.normal(size=10)[teachers] + rng.normal(size=8)[students] + rng.normal(size=80)
-        low, high = two_way_interval(values, teachers, students)
-        covered += low <= 0 <= high
-    assert 0.90 <= covered / 300 <= 0.99
-
-
 def test_bins_hold_the_pairs_of_a_performance_difference(runs: pd.DataFrame) -> None:
     pairs = pair_table(runs)
     bins = binned(pairs)
     kl = bins[bins["method"] == "kl"].set_index("bin")
     assert kl["n"].to_dict() == {"-15 to -3": 1, "3 to 15": 2, "above 15": 1}
     assert kl.loc["3 to 15", "mean"] == pytest.approx((3 + 1.5) / 2) and kl.loc["3 to 15", "q25"] == 1.875
-
-
-def test_correlations_against_scipy(runs: pd.DataFrame) -> None:
-    pairs = pair_table(runs)
-    table = correlations(pairs).set_index(["method", "property", "outcome"])
-    kl = pairs[pairs["method"] == "kl"]
-    for name, column in (("accuracy difference", "difference"), ("student accuracy", "acc_before")):
-        expected = scipy.stats.pearsonr(kl[column], kl["delta"]).statistic
-        assert table.loc[("kl", name, "delta"), "r"] == pytest.approx(expected)
-    expected = scipy.stats.pearsonr(np.log([SIZES[t] for t in kl["teacher"]]), kl["gain"]).statistic
-    assert table.loc[("kl", "log teacher parameters", "gain"), "r"] == pytest.approx(expected)
-    assert table.loc[("kl", "teacher is cnn", "delta"), "n"] == 4
-    assert isnan(table.loc[("kl", "complementary knowledge", "delta"), "r"])  # it does not vary
-    assert isnan(pearson(np.array([1.0, 2.0]), np.array([1.0, 2.0])))

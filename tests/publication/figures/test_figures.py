@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ktlight.publication import statistics
+from ktlight.publication import correlations, statistics
 from ktlight.publication.draw import INK, pdf, specification, svg, vega
 from ktlight.publication.figures import discovery, transfers
 from ktlight.publication.figures.common import MANY
@@ -42,7 +42,7 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Any]] = {
     "delta": lambda p: transfers.delta_against_difference(p, statistics.binned(p)),
     "rates": lambda p: transfers.top_class_rates(RATES),
     "size": lambda p: transfers.student_properties(p, "delta", "delta"),
-    "correlations": lambda p: transfers.correlations(statistics.correlations(p)),
+    "correlations": lambda p: transfers.correlations(correlations.correlations(p)),
     "gain and loss": lambda p: transfers.gain_and_loss(p),
     "stages": lambda p: transfers.stages(STAGES),
     "by student": lambda p: transfers.by_student(statistics.student_table(p)),
