@@ -16,11 +16,11 @@ def clearest_flips(answers: AllAnswers) -> Iterator[tuple[int, Tensor, Tensor]]:
     Yields:
         The teacher, positions of samples ``[M, k]``, and which of them are positive flips.
     """
-    right_MN, confidence_MN = answers.right, answers.confidence
-    for teacher in range(len(right_MN)):
-        known = right_MN[teacher].nonzero()[:, 0]
-        surer_MK = (confidence_MN[teacher, known] - confidence_MN[:, known]).masked_fill_(
-            right_MN[:, known], -torch.inf
-        )
-        best = surer_MK.topk(min(PER_PAIR, len(known)), dim=1)
-        yield teacher, known[best.indices], best.values > -torch.inf
+    # A difference is finite only where the teacher is right and the student wrong.
+    sure_MN = answers.confidence.masked_fill(~answers.right, -torch.inf)
+    unsure_MN = answers.confidence.masked_fill(answers.right, torch.inf)
+    surer_MN = torch.empty_like(unsure_MN)
+    for teacher in range(len(sure_MN)):
+        torch.sub(sure_MN[teacher], unsure_MN, out=surer_MN)
+        best = surer_MN.topk(min(PER_PAIR, surer_MN.shape[1]), dim=1)
+        yield teacher, best.indices, best.values > -torch.inf
