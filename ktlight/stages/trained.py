@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from omegaconf import DictConfig
 
+from ktlight.config.model_source import MODEL_GROUPS
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.models.build import build_classifier, entry_provenance, provenance_of
@@ -53,7 +54,8 @@ def trained_classifier(
             raise
         remove = f"task=zoo zoo.action=remove zoo.name={provenance.location}"
         raise UserError(f"{error} It is a model of the zoo: to have it trained anew, python run.py {remove}") from error
-    own = f"; to use your own weights: {role}.checkpoint=" if provenance.holdout else ""
+    named = provenance.holdout and role in MODEL_GROUPS  # models of a list have no option of their own
+    own = f"; to use your own weights: {role}.checkpoint=" if named else ""
     logger.info("%s%s", line(role, classifier), own)
     return classifier
 

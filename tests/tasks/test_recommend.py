@@ -144,6 +144,7 @@ def test_the_same_again_gives_the_same(advice: Path, runs: Path, command: Comman
         (["methods=[dml]"], "method=dml runs several networks on the same images"),
         (["router=calibrated"], "learns from data.holdout's images, on which a probe is measured"),
         (["data.holdout=0"], "No training images are held out: set data.holdout"),
+        (["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"], "in one process: use trainer.devices=1"),
         (["store=off"], "task=recommend asks every model once and keeps the answers: use store=auto"),
         (["recommend.runs=nowhere/*"], "recommend.runs=nowhere/*: there is no such folder"),
     ],
