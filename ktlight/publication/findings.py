@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 NO_INTERVAL = "no interval of the mean: it takes three teachers or students"
+TOLD = 3
+"""How many methods a sentence tells of, the best first."""
 FEW = 5
 """Below so many pairs an interval says little, and so does the sentence with it."""
 
@@ -35,7 +37,7 @@ def _of_samples(collection: Collection, samples: str) -> Iterator[str]:
         f"{_count(runs['seed'].nunique(), 'seed')}."
     )
     for verdict, rows in _sorted_by_verdict(success):
-        yield f"{verdict}: {'; '.join(_told(row) for row in rows)}."
+        yield f"{verdict}: {_first(list(map(_told, rows)))}."
     if comparison := _comparison(collection):
         yield comparison
     yield _best(collection.pairs)
@@ -76,9 +78,14 @@ def _comparison(collection: Collection) -> str:
     if len(success) < 2:
         return ""
     best = success.loc[success["mean_delta_common"].fillna(success["mean_delta"]).idxmax(), "method"]
-    against = differences[differences["method"] == best].to_dict("records")
+    against = differences[differences["method"] == best].sort_values("difference").to_dict("records")
     parts = [f"{row['difference']:+.2f} over {row['other']} ({_range(row)})" for row in against]
-    return f"{best} against the others, on the pairs that both have: {'; '.join(parts)}." if parts else ""
+    return f"{best} against the others, on the pairs that both have: {_first(parts)}." if parts else ""
+
+
+def _first(parts: Sequence[str]) -> str:
+    more = f"; and {len(parts) - TOLD} more, in the tables" if len(parts) > TOLD else ""
+    return "; ".join(parts[:TOLD]) + more
 
 
 def _range(row: dict[str, Any]) -> str:
@@ -109,7 +116,8 @@ def _incomplete(collection: Collection) -> str:
         return f"{told}."
     if not common:
         return f"{told}; no pair has all methods, so their means do not compare."
-    means = ", ".join(f"{row['method']} {row['mean_delta_common']:+.2f}" for row in success.to_dict("records"))
+    rows = success.sort_values("mean_delta_common", ascending=False).to_dict("records")
+    means = _first([f"{row['method']} {row['mean_delta_common']:+.2f}" for row in rows])
     return f"{told}; over the {_count(common, 'pair')} that all methods have: {means}."
 
 

@@ -33,9 +33,17 @@ def test_a_mean_over_other_pairs_is_not_compared_silently(tmp_path: Path) -> Non
     deltas = {method: dict(pairs) for method, pairs in DELTAS.items()}
     del deltas["kl"]["c", "a"]
     text = told(write_grid(tmp_path / "some", deltas))
-    assert "(kl c a 0; kl c a 1)" in text and "over the 3 pairs that all methods have: kl +0.83, kl_dp +1.83." in text
+    assert "(kl c a 0; kl c a 1)" in text and "over the 3 pairs that all methods have: kl_dp +1.83; kl +0.83." in text
     deltas = {"kl": {("a", "b"): [1.0]}, "kl_dp": {("b", "a"): [1.0]}}
     assert "no pair has all methods, so their means do not compare" in told(write_grid(tmp_path / "none", deltas))
+
+
+def test_of_many_methods_the_best_are_told(tmp_path: Path) -> None:
+    names = ["kl", "kl_dp", "xe_kl", "cd", "crd"]
+    write_grid(tmp_path, {name: {("a", "b"): [2.0 + rank]} for rank, name in enumerate(names)})
+    text = told(tmp_path)
+    assert "Helped, on average: crd +6.00" in text and "xe_kl +4.00" in text and "kl_dp +3.00" not in text
+    assert "+1.00 over cd (1 pair); +2.00 over xe_kl (1 pair); +3.00 over kl_dp (1 pair); and 1 more, in the" in text
 
 
 def test_within_noise_repeats_and_what_cannot_be_read(tmp_path: Path) -> None:
