@@ -22,7 +22,7 @@ DRAWS = 200
 def best_pairs(
     figures: Figures, names: Sequence[str], class_names: Sequence[str], top: ClassSets
 ) -> list[dict[str, Any]]:
-    """Return the pairs with the most positive flips, each student once.
+    """Return the pairs with the most positive flips, each student once, none without any.
 
     Args:
         figures: Figures of the pairs, of at least as many models.
@@ -34,8 +34,10 @@ def best_pairs(
     rows: list[dict[str, Any]] = []
     for place in figures["positive_flips"][:models, :models].flatten().argsort(descending=True, stable=True).tolist():
         teacher, student = divmod(place, models)
-        if teacher == student or names[student] in [row["student"] for row in rows]:
+        if names[student] in [row["student"] for row in rows]:
             continue
+        if len(rows) == BEST_PAIRS or figures["positive_flips"][teacher, student] == 0:  # of a model over itself too
+            break
         values = {name: float(matrix[teacher, student]) for name, matrix in figures.items()}
         rows.append(
             {
@@ -45,8 +47,6 @@ def best_pairs(
                 "top20_classes": [class_names[number] for number in top.of(teacher, student)],
             }
         )
-        if len(rows) == BEST_PAIRS:
-            break
     return rows
 
 

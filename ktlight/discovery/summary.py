@@ -41,21 +41,8 @@ def _labelled(facts: Facts, figures: Figures, models: int) -> Iterator[str]:
         yield _concentrated(facts["concentration"], len(facts["class_names"]))
     for name, similarity in list(facts["relatedness"].items())[:1]:
         yield from _related(name, similarity)
-    if facts["coverage"]:
-        chosen = facts["coverage"]
-        yield (
-            f"{' + '.join(row['model'] for row in chosen)}: any of them is right on {chosen[-1]['covered']:.2f}% of "
-            f"the images, the best alone on {chosen[0]['covered']:.2f}%, any of all {models} on "
-            f"{facts['coverage_of_all']:.2f}%."
-        )
-    known = [row for row in facts["expertise"] if row["count"]]
-    if known:
-        best = known[0]
-        classes = ", ".join(f"{each['class']} ({each['excess']:+.1f})" for each in best["classes"][:3])
-        yield (
-            f"{len(known)} of {models} models are better in some classes than the models are on average (false "
-            f"discovery rate 5%); {best['model']} in {best['count']}: {classes}."
-        )
+    yield from _covered(facts, models)
+    yield from _expert(facts, models)
     yield from _left_out(facts)
 
 
@@ -100,6 +87,30 @@ def _related(name: str, similarity: Similarity) -> Iterator[str]:
         f"random: by {name} {top['standardised']:+.2f} standard deviations from the mean of all pairs of classes (95% "
         f"of random draws: {low:+.2f} to {high:+.2f}; {_pairs(top['pairs'])})."
     )
+
+
+def _covered(facts: Facts, models: int) -> Iterator[str]:
+    chosen = facts["coverage"]
+    if not chosen:
+        return
+    alone = f"{chosen[0]['covered']:.2f}%"
+    if len(chosen) > 1:
+        names, together = " + ".join(row["model"] for row in chosen), f"{chosen[-1]['covered']:.2f}%"
+        known = f"{names}: any of them is right on {together} of the images, the best alone on {alone}"
+    else:
+        known = f"{chosen[0]['model']} alone is right on {alone} of the images"
+    yield f"{known}, any of all {models} on {facts['coverage_of_all']:.2f}%."
+
+
+def _expert(facts: Facts, models: int) -> Iterator[str]:
+    known = [row for row in facts["expertise"] if row["count"]]
+    if known:
+        best = known[0]
+        classes = ", ".join(f"{each['class']} ({each['excess']:+.1f})" for each in best["classes"][:3])
+        yield (
+            f"Better in some classes than the models are on average (false discovery rate 5%): {len(known)} of "
+            f"{models} models; {best['model']} in {best['count']}, above all {classes}."
+        )
 
 
 def _of_pairs(matrix: Tensor, models: int) -> Tensor:

@@ -129,7 +129,7 @@ def given_options(model: ModelConfig) -> dict[str, Any]:
 def next_step(results: Mapping[str, Any], typed: Sequence[str]) -> str:
     """Return the command that transfers between the first of the pairs to try."""
     if not results["best_pairs"]:
-        return "label some of the images, to see who is right where models disagree: discovery.labels=true"
+        return "compare other models, or the same ones with labels (discovery.labels=true)"
     pair, options = results["best_pairs"][0], []
     for role in ("teacher", "student"):
         given = dict(results["given"][pair[role]])
