@@ -44,7 +44,7 @@ def show_comparison() -> None:
 def _write_page(config: DictConfig, folder: Path) -> None:
     """Write the page of a sweep, say where it is, and log it if the jobs were logged."""
     from ktlight.publication.finished import nothing_lost
-    from ktlight.publication.publish import write_sweep_page
+    from ktlight.publication.sweep.publish import write_sweep_page
     from ktlight.publication.weights_and_biases import log_page, report_run
     from ktlight.report.folder import PAGE
     from ktlight.report.table import short

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from ktlight.models.build import build_classifier
 from ktlight.models.classifier import Classifier
 from ktlight.models.spec import PREPROCESSING, ZOO_PREFIX, ModelConfig
 from ktlight.models.zoo import Zoo
-from ktlight.report.runs import Finished, Unreadable, read_runs
+from ktlight.report.runs import Finished, Unreadable, folders_of, read_runs
 from ktlight.stages.trained import locate
 
 PARTS = ("method", "router", "restraint")
@@ -62,7 +61,7 @@ def finished_transfers(
         known: Models at hand, frozen.
         method: Returns the config with a method; raises `UserError` if it cannot be probed.
     """
-    runs, left_out = read_runs(folders_of(patterns))
+    runs, left_out = read_runs(folders_of(patterns, "recommend.runs"))
     at_hand = {model.weights_hash(): model for model in known}
     transfers = []
     for run in runs:
@@ -73,22 +72,6 @@ def finished_transfers(
         except (LeftOut, UserError) as error:
             left_out.append(Unreadable(run.folder, str(error)))
     return transfers, left_out
-
-
-def folders_of(patterns: Sequence[str]) -> list[Path]:
-    """Return the folders that patterns name.
-
-    Raises:
-        UserError: A pattern names none.
-    """
-    folders: dict[Path, None] = {}
-    for pattern in patterns:
-        # runs are found at any depth, so that `**` at the end adds nothing
-        found = [Path(path) for path in sorted(glob(pattern.removesuffix("/**"))) if Path(path).is_dir()]  # noqa: PTH207
-        if not found:
-            raise UserError(f"recommend.runs={pattern}: there is no such folder")
-        folders |= dict.fromkeys(found)
-    return list(folders)
 
 
 def _transferred(

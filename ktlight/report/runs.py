@@ -1,10 +1,11 @@
 """Reading finished runs, for sweeps and for tables over many runs."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ktlight.errors import UserError
 from ktlight.report.schema import problem
 
 
@@ -23,6 +24,29 @@ class Unreadable(NamedTuple):
 
     def __str__(self) -> str:
         return f"left out {self.folder}: {self.reason}"
+
+
+def folders_of(patterns: str | Sequence[str], option: str = "runs") -> list[Path]:
+    """Return the folders that patterns name, without those inside another; ``runs/**`` is all below ``runs``.
+
+    Args:
+        patterns: One or several.
+        option: Where the user gave them.
+
+    Raises:
+        UserError: If one names nothing, or no folder.
+    """
+    found: set[Path] = set()
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        base = Path(pattern.removesuffix("/**"))
+        start = Path(base.anchor)
+        folders = [path for path in start.glob(str(base.relative_to(start))) if path.is_dir()]
+        if not folders:
+            raise UserError(
+                f"{option}={pattern}: there is no such folder. Give folders with runs, as in '{option}=runs/**'"
+            )
+        found.update(folders)
+    return sorted(folder for folder in found if not found.intersection(folder.parents))
 
 
 def read_runs(folders: Iterable[Path]) -> tuple[list[Finished], list[Unreadable]]:

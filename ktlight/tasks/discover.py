@@ -23,7 +23,7 @@ from ktlight.errors import UserError
 from ktlight.models.build import new_classifier
 from ktlight.models.classifier import Classifier
 from ktlight.models.spec import ModelConfig
-from ktlight.publication.discovery_page import write_discovery_page
+from ktlight.publication.discovery.page import write_discovery_page
 from ktlight.publication.finished import nothing_lost
 from ktlight.report.discovery import read_discovery
 from ktlight.report.pairs import print_discovery

@@ -7,12 +7,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from ktlight.config.identity import lasting
 from ktlight.errors import UserError
-from ktlight.publication.collection import Collection, collect, folders_of
-from ktlight.publication.paper import read_paper
-from ktlight.publication.publish import report_of, write_report
+from ktlight.publication.sweep.collection import Collection, collect
+from ktlight.publication.sweep.paper import read_paper
+from ktlight.publication.sweep.publish import report_of, write_report
 from ktlight.publication.weights_and_biases import log_report, report_run
 from ktlight.report.folder import PAGE
 from ktlight.report.published import print_report
+from ktlight.report.runs import folders_of
 from ktlight.training.record import Run
 
 

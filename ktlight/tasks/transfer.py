@@ -18,7 +18,7 @@ from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.models.facts import model_facts
 from ktlight.publication.finished import nothing_lost
-from ktlight.publication.run_page import write_run_page
+from ktlight.publication.run.page import write_run_page
 from ktlight.report.advice import next_step
 from ktlight.report.folder import PAGE
 from ktlight.report.results import more_confident, stage_figures, transfer_figures

@@ -6,7 +6,7 @@ from typing import Any
 
 from made import facts, transfer_results, write_run
 
-from ktlight.publication.transfers import transfer_table
+from ktlight.publication.sweep.transfers import transfer_table
 from ktlight.report.runs import read_runs
 
 SIZES = {"a": 1_000, "b": 10_000, "c": 100_000}

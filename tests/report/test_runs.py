@@ -1,9 +1,11 @@
 import json
 from pathlib import Path
 
+import pytest
 from made import transfer_results, write_run
 
-from ktlight.report.runs import read_runs
+from ktlight.errors import UserError
+from ktlight.report.runs import folders_of, read_runs
 from ktlight.report.schema import SCHEMA
 
 
@@ -44,3 +46,17 @@ def test_what_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
     for name, (_, reason) in contents.items():
         assert reason in reasons[name] and str(tmp_path / name) in reasons[name]
     assert "cannot be read" in reasons["odd"]
+
+
+def test_patterns_name_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("runs/a/b", "runs/c", "more/x1", "more/x2", "more/y"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "more" / "x3").write_text("no folder")
+    monkeypatch.chdir(tmp_path)
+    assert folders_of("runs/**") == [Path("runs")] == folders_of("runs") == folders_of(["runs/**", "runs/a"])
+    assert folders_of(["more/x*", "runs/*"]) == [Path(name) for name in ("more/x1", "more/x2", "runs/a", "runs/c")]
+    assert folders_of(str(tmp_path / "more" / "*")) == [tmp_path / "more" / name for name in ("x1", "x2", "y")]
+    assert folders_of([]) == []
+    for wrong in ("nowhere/**", "more/x3", "runs/z*"):
+        with pytest.raises(UserError, match="no such folder"):
+            folders_of(wrong)

@@ -9,9 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Command, figures
 
-from ktlight.errors import UserError
-from ktlight.recommendation.finished import folders_of
-
 COLUMNS = [
     "rank", "teacher", "method", "expected_delta", "ci95_low", "ci95_high", "probability_of_gain", "forward_passes",
     "seconds", "reason",
@@ -158,11 +155,3 @@ def test_refused(options: list[str], says: str, advice: Path, command: Command, 
 def test_one_teacher_is_enough(advice: Path, command: Command, tmp_path: Path) -> None:
     assert command(*ASK, "models=[test_resnet]", "hydra.run.dir=run").code == 0
     assert len(rows(tmp_path / "run", "recommendations")) == 3
-
-
-def test_patterns_of_folders(tmp_path: Path) -> None:
-    for name in ("a/x", "a/y", "b"):
-        (tmp_path / name).mkdir(parents=True)
-    assert folders_of([f"{tmp_path}/a/*", f"{tmp_path}/**"]) == [tmp_path / "a/x", tmp_path / "a/y", tmp_path]
-    with pytest.raises(UserError, match="there is no such folder"):
-        folders_of([f"{tmp_path}/c"])

@@ -37,8 +37,8 @@ def test_a_page_that_cannot_be_written_loses_nothing(
     def fail(*given: object) -> None:
         raise ValueError("no page today")
 
-    monkeypatch.setattr("ktlight.publication.run_page.write_page", fail)
-    monkeypatch.setattr("ktlight.publication.publish.write_page", fail)
+    monkeypatch.setattr("ktlight.publication.run.page.write_page", fail)
+    monkeypatch.setattr("ktlight.publication.sweep.publish.write_page", fail)
     ended = command("-m", "method=kl", "trainer.max_epochs=1", "hydra.sweep.dir=sweep")
     assert ended.code == 0 and ended.out.count("no page today") == 2 and "Traceback" not in ended.out
     assert (tmp_path / "sweep" / "comparison.csv").exists() and "page  " not in ended.out

@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ktlight.publication import correlations, statistics
 from ktlight.publication.draw import INK, pdf, specification, svg, vega
 from ktlight.publication.figures import discovery, transfers
 from ktlight.publication.figures.common import MANY
+from ktlight.publication.sweep import correlations, statistics
 from tests.publication.grid import table, write_grid
 
 

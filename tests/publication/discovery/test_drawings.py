@@ -3,7 +3,7 @@ from typing import Any, cast
 
 import pytest
 
-from ktlight.publication.discovery_drawings import discovery_drawings
+from ktlight.publication.discovery.drawings import discovery_drawings
 from ktlight.publication.draw import specification
 from ktlight.report.discovery import SCHEMAS, Discovery, write_table
 from ktlight.report.discovery_facts import Facts

@@ -7,9 +7,9 @@ from typing import Any
 from ktlight.data.dataset import ImageTable
 from ktlight.publication.content import Figure, Page
 from ktlight.publication.page import write_page
-from ktlight.publication.run_map import run_map
-from ktlight.publication.run_record import RunRecord, read_run
-from ktlight.publication.run_tables import run_tables
+from ktlight.publication.run.map import run_map
+from ktlight.publication.run.record import RunRecord, read_run
+from ktlight.publication.run.tables import run_tables
 from ktlight.report.advice import better_teacher
 from ktlight.report.folder import PAGE
 

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ktlight.publication.collection import collect
 from ktlight.publication.content import TableColumn
 from ktlight.publication.page.writer import page_html
-from ktlight.publication.sweep_page import pair_map, sweep_page
+from ktlight.publication.sweep.collection import collect
+from ktlight.publication.sweep.page import pair_map, sweep_page
 from tests.publication.grid import write_grid
 
 

@@ -13,10 +13,10 @@ import torch
 
 from ktlight.data.digits import load_digits
 from ktlight.publication.content import POSITIVE_FLIPS
-from ktlight.publication.run_map import run_map
-from ktlight.publication.run_page import overview, run_page, write_run_page
-from ktlight.publication.run_record import RunRecord, read_run
-from ktlight.publication.run_tables import run_tables
+from ktlight.publication.run.map import run_map
+from ktlight.publication.run.page import overview, run_page, write_run_page
+from ktlight.publication.run.record import RunRecord, read_run
+from ktlight.publication.run.tables import run_tables
 from ktlight.report.results import transfer_figures
 
 NAMES = ["cat", "dog", "</script>"]

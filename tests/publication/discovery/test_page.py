@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktlight.publication import discovery_tables
 from ktlight.publication.content import POSITIVE_FLIPS
-from ktlight.publication.discovery_map import discovery_map, listing, most_of_each
-from ktlight.publication.discovery_page import discovery_page, figures, overview, write_discovery_page
+from ktlight.publication.discovery import tables
+from ktlight.publication.discovery.map import discovery_map, listing, most_of_each
+from ktlight.publication.discovery.page import discovery_page, figures, overview, write_discovery_page
 from ktlight.report.discovery import Discovery
 from tests.publication.discovered import NAMES, discovered
 
@@ -58,13 +58,13 @@ def test_the_pairs_to_try_are_links_into_the_map(discovery: Discovery) -> None:
 
 
 def test_tables(discovery: Discovery, monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = discovery_tables.discovery_tables(discovery)
-    assert list(tables)[:3] == ["Table of pairs", "Models", "Models that complement each other"]
-    models = {column.name: column.cells for column in tables["Models"]}
+    found = tables.discovery_tables(discovery)
+    assert list(found)[:3] == ["Table of pairs", "Models", "Models that complement each other"]
+    models = {column.name: column.cells for column in found["Models"]}
     assert models["model"][-1] == "broken" and models["reason"][-1] == "no </script>"
-    assert len(tables["Table of pairs"][0].cells) == 12
-    monkeypatch.setattr(discovery_tables, "ROWS", 5)
-    (first, cells), *_ = discovery_tables.discovery_tables(discovery).items()
+    assert len(found["Table of pairs"][0].cells) == 12
+    monkeypatch.setattr(tables, "ROWS", 5)
+    (first, cells), *_ = tables.discovery_tables(discovery).items()
     assert first == "Table of pairs: the first 5 of 12"
     flips = next(column.cells for column in cells if column.name == "positive_flips")
     assert flips == sorted(discovery.table("pairs")["positive_flips"].to_pylist(), reverse=True)[:5]

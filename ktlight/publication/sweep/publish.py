@@ -7,15 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktlight.publication import draw, statistics
-from ktlight.publication.collection import Collection, collect
+from ktlight.publication import draw
 from ktlight.publication.content import Figure, Page
-from ktlight.publication.correlations import correlations
-from ktlight.publication.discovery_drawings import discovery_drawings
-from ktlight.publication.drawings import Drawing, slug, sweep_drawings
+from ktlight.publication.discovery.drawings import discovery_drawings
 from ktlight.publication.page import write_page
-from ktlight.publication.paper import paper_success
-from ktlight.publication.sweep_page import sweep_page
+from ktlight.publication.sweep import statistics
+from ktlight.publication.sweep.collection import Collection, collect
+from ktlight.publication.sweep.correlations import correlations
+from ktlight.publication.sweep.drawings import Drawing, slug, sweep_drawings
+from ktlight.publication.sweep.page import sweep_page
+from ktlight.publication.sweep.paper import paper_success
 from ktlight.publication.tables import write_table
 from ktlight.report.files import write_atomically, write_text
 from ktlight.report.folder import PAGE

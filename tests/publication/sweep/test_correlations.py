@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ktlight.publication.correlations import correlations, pearson
-from ktlight.publication.statistics import pair_table
+from ktlight.publication.sweep.correlations import correlations, pearson
+from ktlight.publication.sweep.statistics import pair_table
 from tests.publication.grid import SIZES, table, write_grid
 
 

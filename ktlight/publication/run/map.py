@@ -9,9 +9,9 @@ import numpy as np
 
 from ktlight.data.dataset import ImageTable
 from ktlight.data.thumbnails import thumbnails
-from ktlight.publication.answers_map import answers_map, in_percent
 from ktlight.publication.content import PairMap, as_data_link
-from ktlight.publication.run_record import RunRecord
+from ktlight.publication.run.answers_map import answers_map, in_percent
+from ktlight.publication.run.record import RunRecord
 
 EXAMPLES = 4
 """Of every pair."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ktlight.publication.intervals import quantile, two_way_interval
+from ktlight.publication.sweep.intervals import quantile, two_way_interval
 
 if TYPE_CHECKING:
     from pandas import DataFrame

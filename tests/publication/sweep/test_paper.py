@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ktlight.errors import UserError
-from ktlight.publication.paper import paper_success, read_paper
+from ktlight.publication.sweep.paper import paper_success, read_paper
 
 EXPECTED = {
     "kl": (32.5, -0.302, 20),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktlight.functional import flips, statistics
-from ktlight.publication.rates import TOP, read_predictions, stage_changes, top_classes, transfer_rates
+from ktlight.publication.sweep.rates import TOP, read_predictions, stage_changes, top_classes, transfer_rates
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=12), st.sampled_from(TOP))

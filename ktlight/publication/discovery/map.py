@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ktlight.publication.answers_map import in_percent
 from ktlight.publication.content import POSITIVE_FLIPS, PairMap, as_data_link
+from ktlight.publication.run.answers_map import in_percent
 from ktlight.report.discovery import Discovery
 
 Integers = NDArray[np.int64]

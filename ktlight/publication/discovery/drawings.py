@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ktlight.publication.drawings import Drawing
 from ktlight.publication.figures import discovery as figures
+from ktlight.publication.sweep.drawings import Drawing
 from ktlight.report.discovery import Discovery
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktlight.errors import UserError
-from ktlight.publication import statistics
-from ktlight.publication.transfers import transfer_table
+from ktlight.publication.sweep import statistics
+from ktlight.publication.sweep.transfers import transfer_table
 from ktlight.report.discovery import Discovery, read_discovery
 from ktlight.report.runs import Finished, Unreadable, read_runs
 
@@ -22,7 +22,7 @@ class Collection:
     """Finished transfers and discoveries, and what was left out.
 
     Attributes:
-        runs: The transfers, `ktlight.publication.transfers.transfer_table`.
+        runs: The transfers, `ktlight.publication.sweep.transfers.transfer_table`.
         repeated: How many transfers repeat another to the last bit; they are counted once.
         others: How many runs of other tasks there are, by task; earlier reports do not count.
         discoveries: The discoveries.
@@ -94,23 +94,6 @@ def collect(folders: Iterable[Path], *, predictions: bool = True) -> Collection:
         left_out=[*unreadable, *broken],
         versions=[f"{count} runs: {text}" for text, count in versions.most_common()],
     )
-
-
-def folders_of(patterns: str | Sequence[str]) -> list[Path]:
-    """Return the folders that patterns name, without those inside another; ``runs/**`` is all below ``runs``.
-
-    Raises:
-        UserError: If one names nothing, or no folder.
-    """
-    found: set[Path] = set()
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        base = Path(pattern.removesuffix("/**"))
-        start = Path(base.anchor)
-        folders = [path for path in start.glob(str(base.relative_to(start))) if path.is_dir()]
-        if not folders:
-            raise UserError(f"runs={pattern}: there is no such folder. Give folders with runs, as in 'runs=runs/**'")
-        found.update(folders)
-    return sorted(folder for folder in found if not found.intersection(folder.parents))
 
 
 def _discoveries(finished: Sequence[Finished]) -> tuple[list[Discovery], list[Unreadable]]:

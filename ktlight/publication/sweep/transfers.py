@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktlight.models.kinds import kind
-from ktlight.publication.rates import read_predictions, stage_changes, transfer_rates
+from ktlight.publication.sweep.rates import read_predictions, stage_changes, transfer_rates
 from ktlight.report.runs import Finished
 from ktlight.report.settings import UNSEEN, short_names
 from ktlight.report.typed import typed_options
@@ -43,7 +43,7 @@ def transfer_table(runs: Sequence[Finished], *, predictions: bool = True) -> "Da
         ``samples`` tells apart the data that runs were measured on: name, split, number and identity. ``method`` is the
         method, with the options in which runs of it differ. ``difference`` is the teacher's accuracy minus that of the
         student before. Parameters and family of several teachers are missing. ``stages`` holds the changes of the
-        stages of a schedule; the further columns are those of `ktlight.publication.rates.transfer_rates`.
+        stages of a schedule; the further columns are those of `ktlight.publication.sweep.rates.transfer_rates`.
     """
     import pandas as pd
 

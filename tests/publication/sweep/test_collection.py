@@ -1,11 +1,9 @@
 from pathlib import Path
 
-import pytest
 from made import transfer_results, write_run
 
-from ktlight.errors import UserError
-from ktlight.publication.collection import collect, folders_of
-from ktlight.publication.publish import report_of, write_report
+from ktlight.publication.sweep.collection import collect
+from ktlight.publication.sweep.publish import report_of, write_report
 from ktlight.report.runs import read_runs
 from ktlight.report.schema import KINDS
 from tests.publication.grid import write_grid
@@ -51,17 +49,3 @@ def test_class_names_are_kept_once(tmp_path: Path) -> None:
     write_grid(tmp_path)
     first, second, *_ = read_runs([tmp_path])[0]
     assert first.results["class_names"] is second.results["class_names"]
-
-
-def test_patterns_name_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("runs/a/b", "runs/c", "more/x1", "more/x2", "more/y"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "more" / "x3").write_text("no folder")
-    monkeypatch.chdir(tmp_path)
-    assert folders_of("runs/**") == [Path("runs")] == folders_of("runs") == folders_of(["runs/**", "runs/a"])
-    assert folders_of(["more/x*", "runs/*"]) == [Path(name) for name in ("more/x1", "more/x2", "runs/a", "runs/c")]
-    assert folders_of(str(tmp_path / "more" / "*")) == [tmp_path / "more" / name for name in ("x1", "x2", "y")]
-    assert folders_of([]) == []
-    for wrong in ("nowhere/**", "more/x3", "runs/z*"):
-        with pytest.raises(UserError, match="no such folder"):
-            folders_of(wrong)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ktlight.publication.intervals import two_way_interval
+from ktlight.publication.sweep.intervals import two_way_interval
 
 
 def two_way_loop(values: list[float], teachers: list[str], students: list[str]) -> float:

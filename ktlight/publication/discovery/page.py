@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ktlight.publication.content import Figure, Page, pair_link
-from ktlight.publication.discovery_map import discovery_map
-from ktlight.publication.discovery_tables import discovery_tables
+from ktlight.publication.discovery.map import discovery_map
+from ktlight.publication.discovery.tables import discovery_tables
 from ktlight.publication.page import write_page
 from ktlight.report.discovery import Discovery, read_discovery
 from ktlight.report.discovery_facts import Facts
@@ -51,7 +51,7 @@ def _tried(row: dict[str, Any]) -> str:
 
 def figures(discovery: Discovery) -> list[Figure]:
     """Return the figures, drawn."""
-    from ktlight.publication.discovery_drawings import discovery_drawings
+    from ktlight.publication.discovery.drawings import discovery_drawings
     from ktlight.publication.draw import svg
 
     return [Figure(each.name, each.title, each.caption, svg(each.chart)) for each in discovery_drawings(discovery)]

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from tests.publication.sweep.test_intervals import two_way_loop
 
-from ktlight.publication.statistics import (
+from ktlight.publication.sweep.statistics import (
     binned,
     difference_table,
     missing_table,
@@ -17,7 +18,6 @@ from ktlight.publication.statistics import (
     success_table,
 )
 from tests.publication.grid import DELTAS, table, write_grid
-from tests.publication.test_intervals import two_way_loop
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
-from ktlight.publication import statistics
-from ktlight.publication.collection import Collection
-from ktlight.publication.correlations import correlations as correlation_table
 from ktlight.publication.figures import transfers
 from ktlight.publication.figures.common import MANY
-from ktlight.publication.rates import TOP
+from ktlight.publication.sweep import statistics
+from ktlight.publication.sweep.collection import Collection
+from ktlight.publication.sweep.correlations import correlations as correlation_table
+from ktlight.publication.sweep.rates import TOP
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from ktlight.publication.collection import collect
-from ktlight.publication.findings import findings
+from ktlight.publication.sweep.collection import collect
+from ktlight.publication.sweep.findings import findings
 from tests.publication.grid import DELTAS, write_grid
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktlight.errors import UserError
-from ktlight.publication.statistics import SUCCESS
+from ktlight.publication.sweep.statistics import SUCCESS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -37,7 +37,7 @@ COLUMNS = {
 
 
 def read_paper(file: Path) -> "DataFrame":
-    """Return the students of the paper's success figure, with the columns of `ktlight.publication.statistics`.
+    """Return the students of the paper's success figure, with the columns of `ktlight.publication.sweep.statistics`.
 
     Raises:
         UserError: If the file does not exist or is another one.

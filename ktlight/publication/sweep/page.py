@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ktlight.publication.collection import Collection
 from ktlight.publication.content import Figure, Page, PairMap, TableColumn
-from ktlight.publication.findings import findings
-from ktlight.publication.statistics import model_facts
+from ktlight.publication.sweep.collection import Collection
+from ktlight.publication.sweep.findings import findings
+from ktlight.publication.sweep.statistics import model_facts
 from ktlight.report.folder import PAGE
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ktlight.publication.answers_map import in_percent
 from ktlight.publication.content import TableColumn
-from ktlight.publication.run_record import RunRecord
+from ktlight.publication.run.answers_map import in_percent
+from ktlight.publication.run.record import RunRecord
 
 SAMPLES = 2000
 """Rows of the table of samples, so that a page stays small."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ktlight.publication.collection import Collection
 from ktlight.publication.content import pair_link
+from ktlight.publication.sweep.collection import Collection
 
 if TYPE_CHECKING:
     from pandas import DataFrame

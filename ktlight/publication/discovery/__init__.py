@@ -1,0 +1,1 @@
+"""What a discovery found: map, tables, figures, page."""

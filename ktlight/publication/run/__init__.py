@@ -1,0 +1,1 @@
+"""What one transfer did: map, tables, figures, page."""

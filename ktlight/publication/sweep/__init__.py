@@ -1,0 +1,1 @@
+"""What many transfers did: statistics, tables, figures, page."""
