@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from tests.publication.sweep.test_intervals import two_way_loop
 
 from ktlight.publication.sweep.statistics import (
     binned,
@@ -18,6 +17,7 @@ from ktlight.publication.sweep.statistics import (
     success_table,
 )
 from tests.publication.grid import DELTAS, table, write_grid
+from tests.publication.sweep.test_intervals import two_way_loop
 
 
 @pytest.fixture(scope="module")
