@@ -45,6 +45,7 @@ class Options:
         chosen: How many models that complement each other to choose.
         resamples: If not 0, intervals of positive flips come from so many resamples of the images.
         seed: Of everything drawn at random.
+        images: Whether thumbnails of example images are kept, for the page.
         similarities: Similarities of classes by name, ``[C, C]``; the first is the one of ``pairs.parquet``.
     """
 
@@ -53,6 +54,7 @@ class Options:
     chosen: int
     resamples: int
     seed: int
+    images: bool
     similarities: Mapping[str, Tensor]
 
 
@@ -107,7 +109,7 @@ class Discovering:
     def examples(self) -> None:
         """Write the examples and their thumbnails."""
         columns, rows = example_columns(self.answers, self.names)
-        images, missing = thumbnails(self.asked.images.reader.table, rows)
+        images, missing = thumbnails(self.asked.images.reader.table, rows if self.options.images else [])
         write_table(self.folder, "examples", [columns])
         write_table(self.folder, "images", [{"index": list(images), "jpeg": list(images.values())}])
         size = sum(map(len, images.values()))

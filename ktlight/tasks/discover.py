@@ -23,11 +23,12 @@ from ktlight.errors import UserError
 from ktlight.models.build import new_classifier
 from ktlight.models.classifier import Classifier
 from ktlight.models.spec import ModelConfig
+from ktlight.models.zoo import Zoo
 from ktlight.publication.discovery.page import write_discovery_page
 from ktlight.publication.finished import nothing_lost
 from ktlight.report.discovery import read_discovery
 from ktlight.report.pairs import print_discovery
-from ktlight.stages.trained import trained_classifier
+from ktlight.stages.trained import locate, trained_classifier
 from ktlight.training.assemble import data_module, load_dataset
 from ktlight.training.processes import is_first_process
 from ktlight.training.record import Run
@@ -56,7 +57,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
         logger.info("Comparing %d models on %d images", len(asked.models), data.num_eval)
         wanted = Options(
             config.data.evaluate_on, options.labels, options.chosen, options.resamples, config.seed,
-            own | asked.similarities,
+            options.images, own | asked.similarities,
         )  # fmt: skip
         facts = {**discover(asked, dataset, wanted, run.folder.path)}
     kept = ("data", "evaluated_on", "num_eval", "failed", "best_pairs", "summary")
@@ -95,15 +96,15 @@ def candidates(config: DictConfig, models: Sequence[ModelConfig], dataset: Image
         for number, (name, model) in enumerate(zip(unique_names(models), models, strict=True), 1)
     ]
     if config.discovery.baseline:
-        model = next((model for model in models if model.architecture), None)
-        if model is None:
-            raise UserError("discovery.baseline=true needs a model whose architecture is named, not only zoo:NAME")
-        found.append(Candidate(f"random {model.name}", partial(untrained, config, model, dataset), baseline=True))
+        first = models[0]
+        found.append(Candidate(f"random {first.name}", partial(untrained, config, first, dataset), baseline=True))
     return found
 
 
 def untrained(config: DictConfig, model: ModelConfig, dataset: ImageDataset) -> Classifier:
-    """Return a randomly initialised model."""
+    """Return a randomly initialised model; the architecture of ``zoo:NAME`` is looked up."""
+    if not model.architecture:
+        model, _ = locate(model, Zoo(), dataset.identity)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         return new_classifier(model, num_classes=dataset.num_classes, native_size=dataset.native_size)
@@ -140,4 +141,11 @@ def next_step(results: Mapping[str, Any], typed: Sequence[str]) -> str:
 
 
 def _is_of_discovery(option: str) -> bool:
-    return option.lstrip("+").partition("=")[0].partition(".")[0] in ("task", "models", "discovery", "resume")
+    """Return whether an option has no place in a transfer; those of ``teacher``, shared by all models, are given."""
+    return option.lstrip("+").partition("=")[0].partition(".")[0] in (
+        "task",
+        "models",
+        "discovery",
+        "resume",
+        "teacher",
+    )

@@ -38,6 +38,6 @@ def discovered(folder: Path, labels: bool = True) -> Discovery:
     images: Any = SimpleNamespace(rows=np.arange(len(label)), labels=label, reader=SimpleNamespace(table=dataset.val))
     alike = torch.rand(10, 10, generator=torch.Generator().manual_seed(0))
     asked = Asked(images, models, [{"model": "broken", "reason": "no </script>"}], {})
-    discover(asked, dataset, Options("val", labels, 2, 0, 0, {"confusions": alike + alike.T}), folder)
+    discover(asked, dataset, Options("val", labels, 2, 0, 0, True, {"confusions": alike + alike.T}), folder)
     (folder / "config.yaml").write_text("task: discover\n")
     return read_discovery(folder)

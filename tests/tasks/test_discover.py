@@ -191,9 +191,10 @@ def test_models_of_the_zoo_on_held_out_images(command: Command, tmp_path: Path) 
     weights = {row["weights"] for row in discovery.table("models").to_pylist()}
     names = [entry.name for entry in Zoo().entries() if entry.record["recipe"]["data"]["holdout"] == 0.2]
     zoo = ",".join(f"zoo:{name}" for name in names if name.startswith(("test_vit-", "test_convnext-")))
-    again = command("task=discover", f"models=[{zoo}]", *held_out, "hydra.run.dir=again")
+    again = command("task=discover", f"models=[{zoo}]", "discovery.baseline=true", *held_out, "hydra.run.dir=again")
     assert again.code == 0, again.err
-    assert {row["weights"] for row in read_discovery(tmp_path / "again").table("models").to_pylist()} == weights
+    *trained, random = read_discovery(tmp_path / "again").table("models").to_pylist()
+    assert {row["weights"] for row in trained} == weights and random["baseline"] and random["reason"] is None
 
 
 def test_the_users_similarities_come_first(command: Command, zoo: dict[str, Path], tmp_path: Path) -> None:
@@ -204,6 +205,13 @@ def test_the_users_similarities_come_first(command: Command, zoo: dict[str, Path
     assert list(facts["relatedness"]) == ["own.npy", "classifier weights", "confusions"]
     top = facts["relatedness"]["own.npy"]["top"]["50"]
     assert top["band95"][0] < top["band95"][1] and top["ratio"] is not None and math.isfinite(top["standardised"])
+
+
+def test_images_stay_where_they_are(command: Command, tmp_path: Path) -> None:
+    assert command("task=discover", PAIR, "discovery.images=false", "hydra.run.dir=run").code == 0
+    found = read_discovery(tmp_path / "run")
+    assert found.table("examples").num_rows and not found.table("images").num_rows
+    assert found.facts["images"]["count"] == found.facts["images"]["missing"] == 0
 
 
 @pytest.mark.parametrize(
