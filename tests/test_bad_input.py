@@ -501,6 +501,7 @@ def test_interrupted_by_the_user(
             os.kill(os.getpid(), signal.SIGINT)
 
     run = [*TINY, "trainer.max_epochs=2", EVERY_EPOCH, "hydra.run.dir=run"]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever an earlier test has left
     with monkeypatch.context() as patch:
         patch.setattr(trainer.EpochSeed, "on_train_epoch_start", interrupt)
         stopped = command(*run)

@@ -191,7 +191,7 @@ def test_models_are_given_as_teachers_are(command: Command, store: Path, zoo: di
         ("[{name: test_vit, img_size: big}]", ["models: test_vit", "Integer"]),
         ("[{name: test_vit, checkpoint: nowhere}]", ["nowhere"]),
         ("test_vit", ["models=test_vit is no list of models", "models=[resnet50,vit_s]"]),
-        ("null", ["task=store needs models"]),
+        ("[]", ["task=store needs models"]),
     ],
 )
 def test_models_that_cannot_be_stored(models: str, parts: list[str], command: Command, store: Path) -> None:

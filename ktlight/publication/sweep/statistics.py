@@ -148,12 +148,21 @@ def binned(pairs: "DataFrame") -> "DataFrame":
 
 
 def model_facts(pairs: "DataFrame") -> list[dict[str, Any]]:
-    """Return the models of some pairs by accuracy, the lowest first: ``name``, ``acc``, ``family``, ``num_params``."""
+    """Return the models of some pairs by accuracy, the lowest first: ``name``, ``acc``, ``family``, ``num_params``.
+
+    Several teachers of one run are a model without family and parameters.
+    """
     facts: dict[str, dict[str, Any]] = {}
     for role, accuracy in (("teacher", "acc_teacher"), ("student", "acc_before")):
         columns = [role, accuracy, f"{role}_kind", f"{role}_params"]
         for name, acc, kind, params in pairs[columns].itertuples(index=False, name=None):
-            facts[name] = {"name": name, "acc": acc, "family": kind or "", "num_params": params}
+            known = params == params and params is not None  # pandas makes NaN of None
+            facts[name] = {
+                "name": name,
+                "acc": acc,
+                "family": kind if known else "",
+                "num_params": int(params) if known else None,
+            }
     return sorted(facts.values(), key=lambda model: model["acc"])
 
 

@@ -1,12 +1,13 @@
 from pathlib import Path
 
 import numpy as np
+from made import facts, write_run
 
 from ktlight.publication.content import TableColumn
 from ktlight.publication.page.writer import page_html
 from ktlight.publication.sweep.collection import collect
 from ktlight.publication.sweep.page import pair_map, sweep_page
-from tests.publication.grid import write_grid
+from tests.publication.grid import results, write_grid
 
 
 def test_the_map_has_a_measure_for_each_method(tmp_path: Path) -> None:
@@ -47,3 +48,15 @@ def test_one_model_and_none_have_a_page_without_a_map(tmp_path: Path) -> None:
     assert "Largest gain" in page_html(sweep_page(collection, [], tmp_path, "One", collection.success))
     empty = collect([tmp_path / "nothing"])
     assert sweep_page(empty, [], tmp_path, "None", empty.success).overview == []
+
+
+def test_several_teachers_of_a_run_are_a_model_of_unknown_size(tmp_path: Path) -> None:
+    write_grid(tmp_path)
+    models = {role: facts(name, 10) for role, name in (("student", "b"), ("teacher1", "a"), ("teacher2", "c"))}
+    write_run(tmp_path / "several", results("kl", "c", "b", 0, 1.0) | {"teacher": "a+c", "models": models}, "method=kl")
+    collection = collect([tmp_path])
+    pairs = pair_map(collection)
+    assert pairs is not None
+    (several,) = (model for model in pairs.models if model["name"] == "a+c")
+    assert several["num_params"] is None and several["family"] == ""
+    assert "a+c" in page_html(sweep_page(collection, [], tmp_path, "Several", collection.success))
