@@ -48,7 +48,7 @@ OPTIONS: dict[str, Limit] = {
     "discovery.resamples": NOT_NEGATIVE._replace(whole=True),
     "discovery.labels": ON_OFF,
     "discovery.baseline": ON_OFF,
-    "discovery.images": ON_OFF,
+    "page.images": ON_OFF,
     "store.max_gb": POSITIVE._replace(null=True),
     "trainer.num_nodes": COUNT,
     "trainer.max_epochs": COUNT_OR_NULL,

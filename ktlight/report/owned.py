@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 from ktlight.errors import UserError
 
 WRITTEN = (
-    r"config\.yaml|environment\.json|report\.html|results\.json|curves\.csv|predictions\.parquet|guard\.parquet|(recommendations|scores|finished|evaluation)\.parquet|wandb_id\.txt"
+    r"config\.yaml|environment\.json|results\.json|curves\.csv|predictions\.parquet|guard\.parquet|wandb_id\.txt"
+    r"|report\.html|(recommendations|scores|finished|evaluation)\.parquet"
     r"|discovery\.json|(models|pairs|classes|expertise|examples|images)\.parquet"
     r"|figures|tables"
     r"|student|teacher\d*|stages|checkpoints|tensorboard|pretrain-.+"

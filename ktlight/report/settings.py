@@ -7,7 +7,9 @@ FIELDS = ("method", "teacher", "student", "data", "seed")
 """Fields of the results with the same name as their option."""
 IMPLIED = ("teachers", "experiment")
 """Options whose effect is mostly visible in others."""
-UNSEEN = ("task", "resume", "hydra", "logger", "trainer.progress", "trainer.checkpoint_every_seconds", "data.workers")
+UNSEEN = (
+    "task", "resume", "hydra", "logger", "page", "trainer.progress", "trainer.checkpoint_every_seconds", "data.workers",
+)  # fmt: skip
 """Options and groups that change no result."""
 
 Settings = Mapping[str, str]

@@ -57,7 +57,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
         logger.info("Comparing %d models on %d images", len(asked.models), data.num_eval)
         wanted = Options(
             config.data.evaluate_on, options.labels, options.chosen, options.resamples, config.seed,
-            options.images, own | asked.similarities,
+            config.page.images, own | asked.similarities,
         )  # fmt: skip
         facts = {**discover(asked, dataset, wanted, run.folder.path)}
     kept = ("data", "evaluated_on", "num_eval", "failed", "best_pairs", "summary")

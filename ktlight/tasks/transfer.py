@@ -123,8 +123,9 @@ def transfer(
         complete = run.finish(results)
         if is_first_process():
             images = dataset.val if config.data.evaluate_on == "val" else dataset.train
+            shown = images if config.page.images else None
             with nothing_lost(run.folder.path):
-                log_run_page(loggers, write_run_page(run.folder.path, images), run.folder.path / PAGE)
+                log_run_page(loggers, write_run_page(run.folder.path, shown), run.folder.path / PAGE)
     return complete
 
 

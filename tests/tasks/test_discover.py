@@ -208,7 +208,7 @@ def test_the_users_similarities_come_first(command: Command, zoo: dict[str, Path
 
 
 def test_images_stay_where_they_are(command: Command, tmp_path: Path) -> None:
-    assert command("task=discover", PAIR, "discovery.images=false", "hydra.run.dir=run").code == 0
+    assert command("task=discover", PAIR, "page.images=false", "hydra.run.dir=run").code == 0
     found = read_discovery(tmp_path / "run")
     assert found.table("examples").num_rows and not found.table("images").num_rows
     assert found.facts["images"]["count"] == found.facts["images"]["missing"] == 0

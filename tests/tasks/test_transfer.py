@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 from sklearn.datasets import load_digits
 
 from ktlight.data.digits import load_digits as load_our_digits
+from tests.publication.page.made import unpacked
 
 RUNS = {
     "kl_dp": ["method=kl_dp", "trainer.max_epochs=2"],
@@ -198,3 +199,14 @@ def test_a_router_that_does_not_suit_the_method_is_refused(
     ended = command(*options, "hydra.run.dir=run")
     assert ended.code == 1 and "router=" in ended.err and "Traceback" not in ended.err
     assert not (tmp_path / "run" / "results.json").exists()
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_a_page_shows_images_only_where_it_may(
+    images: bool, zoo: dict[str, Path], command: Command, tmp_path: Path
+) -> None:
+    ended = command("method=ensemble", f"page.images={str(images).lower()}", "hydra.run.dir=run")
+    assert ended.code == 0, ended.err
+    shown = unpacked((tmp_path / "run" / "report.html").read_text(), "pair-map")
+    assert bool(shown["images"]) is images
+    assert "page" not in (tmp_path / "run" / "config.yaml").read_text()  # it changes no figure

@@ -1,5 +1,11 @@
 """A small page of everything that a page can show, with figures that can be worked out by hand."""
 
+import base64
+import gzip
+import json
+import re
+from typing import Any
+
 import numpy as np
 
 from ktlight.publication.content import POSITIVE_FLIPS, Figure, Page, PairMap, TableColumn
@@ -66,3 +72,9 @@ def made_page() -> Page:
         figures=[Figure("first", "First", "n < 3", SVG), Figure("second", "Second", "n = 3", SVG)],
         provenance={"Config": "lr: 1 </script>"},
     )
+
+
+def unpacked(html: str, name: str) -> Any:
+    """Return the data that a page's scripts read."""
+    (text,) = re.findall(rf'id="{name}-data">([^<]*)</script>', html)
+    return json.loads(gzip.decompress(base64.b64decode(text)))

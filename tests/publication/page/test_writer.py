@@ -1,13 +1,9 @@
 """The written file: its parts, its size, its data."""
 
-import base64
-import gzip
-import json
 import re
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +11,7 @@ import pytest
 from ktlight.publication.content import Page, PairMap, TableColumn
 from ktlight.publication.page import write_page, writer
 from ktlight.publication.page.writer import SCRIPTS, page_html
-from tests.publication.page.made import CLASSES, made_map, made_page
+from tests.publication.page.made import CLASSES, made_map, made_page, unpacked
 
 
 def test_what_scripts_read_comes_back() -> None:
@@ -106,9 +102,3 @@ def test_scripts_styles_and_the_library_are_data_of_the_package() -> None:
     assert "MIT License" in library.joinpath("LICENSE").read_text()
     written = {path.name for path in folder.iterdir() if path.name.endswith(".js")}
     assert written == {f"{script}.js" for script in SCRIPTS}
-
-
-def unpacked(html: str, name: str) -> Any:
-    """Return the data that a page's scripts read."""
-    (text,) = re.findall(rf'id="{name}-data">([^<]*)</script>', html)
-    return json.loads(gzip.decompress(base64.b64decode(text)))
