@@ -35,11 +35,15 @@ def paired_interval(gained: int, lost: int, total: int, confidence: float = 0.95
 
 def paired_intervals(gained: Tensor, lost: Tensor, total: int, confidence: float = 0.95) -> tuple[Tensor, Tensor]:
     """Return the same for any number of pairs of models, ``float64`` of the shape of the counts."""
-    quantile = NormalDist().inv_cdf(0.5 + confidence / 2)
+    delta = 100 * (gained - lost).double() / (total + 2)
+    margin = NormalDist().inv_cdf(0.5 + confidence / 2) * paired_error(gained, lost, total)
+    return (delta - margin).clamp_min(-100), (delta + margin).clamp_max(100)
+
+
+def paired_error(gained: Tensor, lost: Tensor, total: int) -> Tensor:
+    """Return the standard error that :func:`paired_interval` goes by, in percentage points, ``float64``."""
     gain, loss = (gained.double() + 1) / (total + 2), (lost.double() + 1) / (total + 2)
-    delta = gain - loss
-    margin = quantile * ((gain + loss - delta**2) / (total + 2)).sqrt()
-    return (100 * (delta - margin)).clamp_min(-100), (100 * (delta + margin)).clamp_max(100)
+    return 100 * ((gain + loss - (gain - loss) ** 2) / (total + 2)).sqrt()
 
 
 def share_intervals(counts: Tensor, total: int, confidence: float = 0.95) -> tuple[Tensor, Tensor]:

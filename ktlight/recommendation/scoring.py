@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from math import log, sqrt
+from math import log
 from typing import NamedTuple, cast
 
 import torch
@@ -16,7 +16,7 @@ from ktlight.data.featuremodule import FeatureDataModule
 from ktlight.functional.flips import prediction_flips
 from ktlight.functional.pairwise import count_pairs, error_consistency
 from ktlight.functional.scores import capa, first_order_agreement, label_residual, leep, target_headroom
-from ktlight.functional.statistics import class_counts, class_entropy
+from ktlight.functional.statistics import class_counts, class_entropy, paired_error
 from ktlight.models.classifier import Classifier
 from ktlight.models.facts import model_facts
 from ktlight.models.sources import LiveSource
@@ -191,11 +191,9 @@ def flips(own: HeldOut, other: HeldOut, labels_H: Tensor) -> Scores:
 def moved(before_HC: Tensor, after_HC: Tensor, labels_H: Tensor) -> Scores:
     """Return what a probe changed on the held-out images, with the standard error of its delta, in points."""
     gained_H, lost_H, _ = prediction_flips(before_HC.argmax(1), after_HC.argmax(1), labels_H)
-    gain, loss = ((int(each.sum()) + 1) / (len(labels_H) + 2) for each in (gained_H, lost_H))  # Bonett and Price, 2012
-    error = 100 * sqrt((gain + loss - (gain - loss) ** 2) / (len(labels_H) + 2))
     likelihoods = [float(-cross_entropy(logits_HC.double(), labels_H)) for logits_HC in (before_HC, after_HC)]
     return {
         "probe": float(100 * (gained_H.double() - lost_H.double()).mean()),
-        "probe_error": error,
+        "probe_error": float(paired_error(gained_H.sum(), lost_H.sum(), len(labels_H))),
         "probe_likelihood": likelihoods[1] - likelihoods[0],
     }
