@@ -31,6 +31,12 @@ REQUIRED = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model and no outputs are kept yet, whichever tests ran before."""
+    monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory, zoo: dict[str, Path]) -> dict[str, str]:
     """What may be wrong with a checkpoint, each as an entry of the list."""
@@ -132,9 +138,8 @@ def test_the_baseline_counts_in_no_finding(discovered: Discovery) -> None:
     assert any("randomly initialised teacher" in sentence for sentence in facts["summary"])
 
 
-def test_one_more_model_costs_one_pass(
-    command: Command, zoo: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("empty_cache")
+def test_one_more_model_costs_one_pass(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[str] = []
     answer = OutputStore._answer
 
@@ -181,6 +186,7 @@ def test_without_labels_only_agreement_is_known(command: Command, zoo: dict[str,
     assert all(row["acc"] is None for row in discovery.table("models").to_pylist())
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_models_of_the_zoo_on_held_out_images(command: Command, tmp_path: Path) -> None:
     held_out = ("data.holdout=0.2", "data.evaluate_on=holdout")
     first = command("task=discover", "models=[glob(test_v*t),test_convnext]", *held_out, "hydra.run.dir=first")
