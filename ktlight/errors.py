@@ -1,14 +1,42 @@
-"""The one kind of error that a user can cause and fix."""
+"""The one kind of error that a user can cause and fix, by what to do about it, and being asked to leave."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import ClassVar
 
 
 class UserError(Exception):
-    """The user's input cannot work; the message says why and what to do about it.
+    """The input cannot work; the message says why and what to do about it.
 
     The command line prints the message alone (no traceback) and exits with a non-zero status.
+
+    Attributes:
+        kind: What a sweep makes of it; see `ktlight.report.failure`.
     """
+
+    kind: ClassVar[str] = "user"
+
+
+class OutOfMemory(UserError):  # noqa: N818  (what happened, not what failed)
+    """The memory of the device or the machine was full: the same run may have room alone."""
+
+    kind = "memory"
+
+
+class NotFinite(UserError):  # noqa: N818
+    """Training diverged; with the same seed it would again."""
+
+    kind = "not finite"
+
+
+class NotWritten(UserError):  # noqa: N818
+    """Reading or writing failed, on a full disk or a file system that is gone: later it may work."""
+
+    kind = "input/output"
+
+
+class Preempted(BaseException):  # not an Exception: nothing on the way out may take it for a failure
+    """The process was asked to leave (SIGTERM, SIGUSR1, SIGUSR2), and did so between two steps."""
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:

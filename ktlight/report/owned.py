@@ -12,8 +12,9 @@ from filelock import FileLock, Timeout
 
 from ktlight.errors import UserError
 
+PATIENCE = 1.0  # seconds: somebody who only looks whether a process is running here holds the lock for a moment
 WRITTEN = (
-    r"config\.yaml|environment\.json|results\.json|curves\.csv|predictions\.parquet|guard\.parquet|wandb_id\.txt"
+    r"config\.yaml|environment\.json|results\.json|curves\.csv|predictions\.parquet|guard\.parquet|wandb_id\.txt|failure\.json"
     r"|report\.html|(recommendations|scores|finished|evaluation)\.parquet"
     r"|discovery\.json|(models|pairs|classes|expertise|examples|images)\.parquet"
     r"|figures|tables"
@@ -67,7 +68,7 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=PATIENCE)
     except Timeout as error:
         raise UserError(
             f"another process is running in {folder}: wait for it or stop it, or choose another folder"
