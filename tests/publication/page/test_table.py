@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.publication.page.browser import opened
 from tests.publication.page.test_map import reach
 
+expect = pytest.importorskip("playwright.sync_api").expect
+"""Waits without running text as code in the page, which its content security policy forbids."""
 ROWS = ".tabulator-row"
 
 
@@ -26,7 +30,7 @@ def test_filters_search_and_saved_rows(started: Any, page_file: Path) -> None:
         page.tab.fill("[aria-label='Filter Parameters']", "5000000..20000000")
         page.tab.fill("[aria-label='Filter 95% interval']", ">-1")
         page.tab.fill("#search-0", "RUN tall")
-        page.tab.wait_for_function("document.getElementById('rows-0').textContent === '2 of 40 rows'")
+        expect(page.tab.locator("#rows-0")).to_have_text("2 of 40 rows")
         with page.tab.expect_download() as download:
             page.tab.click("#csv-0")
         assert download.value.suggested_filename == "Runs.csv"
@@ -42,14 +46,14 @@ def test_the_link_restores_order_filters_and_search(started: Any, page_file: Pat
         page.tab.click("button:text-is('Parameters')")
         page.tab.fill("[aria-label='Filter Method']", "kl_")
         page.tab.fill("#search-0", "small")
-        page.tab.wait_for_function("document.getElementById('rows-0').textContent === '20 of 40 rows'")
+        expect(page.tab.locator("#rows-0")).to_have_text("20 of 40 rows")
         fragment = page.value("location.hash")
     with opened(started, page_file, fragment) as page:
         assert page.texts("#rows-0") == ["20 of 40 rows"]
         assert column(page, "num_params")[:2] == [38_000_000, 36_000_000]
         assert page.value("document.querySelector('[aria-label=\"Filter Method\"]').value") == "kl_"
         page.value("location.hash = ''")
-        page.tab.wait_for_function("document.getElementById('rows-0').textContent === '40 rows'")
+        expect(page.tab.locator("#rows-0")).to_have_text("40 rows")
         assert column(page, "num_params")[0] == 0
 
 
@@ -57,7 +61,7 @@ def test_the_keyboard_alone_sorts_filters_and_opens_a_pair(started: Any, page_fi
     with opened(started, page_file) as page:
         reach(page, "search-0")
         page.tab.keyboard.type("tall")
-        page.tab.wait_for_function("document.getElementById('rows-0').textContent === '20 of 40 rows'")
+        expect(page.tab.locator("#rows-0")).to_have_text("20 of 40 rows")
         while page.value("document.activeElement.textContent") != "Teacher":
             page.tab.keyboard.press("Tab")
         page.tab.keyboard.press("Enter")
@@ -80,9 +84,7 @@ def test_a_screen_reader_is_told_where_it_is_in_the_table(started: Any, page_fil
         assert table.get_attribute("role") == "grid"
         assert page.tab.locator(ROWS).first.get_attribute("aria-rowindex") == "2"
         page.value("document.querySelector('.tabulator-tableholder').scrollTop = 1e6")
-        page.tab.wait_for_function(
-            "[...document.querySelectorAll('.tabulator-row')].at(-1).getAttribute('aria-rowindex') === '41'"
-        )
+        expect(page.tab.locator(ROWS).last).to_have_attribute("aria-rowindex", "41")
 
 
 def column(page: Any, name: str) -> list[Any]:
