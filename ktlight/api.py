@@ -23,9 +23,9 @@ from ktlight.report.outcome import Transfer
 from ktlight.report.table import short
 from ktlight.stages.given import given_classifier
 from ktlight.stages.trained import MissingWeights, trained_classifier
-from ktlight.tasks.frame import errors_to_mend
 from ktlight.tasks.transfer import transfer as run_transfer
 from ktlight.training.assemble import as_asked
+from ktlight.training.failing import errors_to_mend
 from ktlight.training.isolation import isolated
 from ktlight.training.record import Run, opened
 from ktlight.training.trainer import world_size

@@ -27,6 +27,9 @@ from ktlight.report.owned import check_free, check_owned
 INTERRUPTED = 130
 """Exit status of a program ended by Ctrl-C, as in shells."""
 
+TRACEBACK = "HYDRA_FULL_ERROR"
+"""The environment variable that, set to 1, shows the traceback of an unexpected error; Hydra's own."""
+
 failed: list[str] = []
 """The failed jobs of the current sweep."""
 
@@ -49,6 +52,10 @@ def main() -> None:
     except KeyboardInterrupt as stop:
         print(f"interrupted{stop}", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        if os.environ.get(TRACEBACK) == "1":
+            raise
+        sys.exit(_defect(error))
     if failed:
         sys.exit(f"error: {len(failed)} of the jobs failed: {', '.join(failed)}")
 
@@ -63,6 +70,20 @@ def run(config: DictConfig) -> Any:
         raise KeyboardInterrupt(_how_to_go_on()) from stop
     except UserError as error:
         return _fail(f"error: {error}")
+    except Exception as error:
+        if os.environ.get(TRACEBACK) == "1":
+            raise
+        return _fail(_defect(error, Path(HydraConfig.get().runtime.output_dir)))
+
+
+def _defect(error: Exception, folder: Path | None = None) -> str:
+    """Return a message about an error that nobody foresaw: what it says, and where its traceback is."""
+    from ktlight.report.failure import FAILURE, read_failure
+    from ktlight.training.failing import in_a_line
+
+    kept = folder is not None and read_failure(folder) is not None
+    where = f"{folder / FAILURE} has the details" if folder and kept else f"{TRACEBACK}=1 shows where it happened"
+    return f"error: {in_a_line(error)}. This is a defect of ktlight: please report it; {where}"
 
 
 def _how_to_go_on() -> str:

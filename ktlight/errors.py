@@ -1,8 +1,12 @@
 """The one kind of error that a user can cause and fix, by what to do about it, and being asked to leave."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of the system's errors for a full disk, a quota that is used up, and the largest file that is allowed."""
 
 
 class UserError(Exception):

@@ -14,7 +14,7 @@ from ktlight.answers.device import Device
 from ktlight.answers.repeatable import Outputs, Unrepeatable, check_repeatable, probe
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.ordered import OrderedView
-from ktlight.errors import UserError
+from ktlight.errors import NotWritten, UserError
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
 from ktlight.models.zoo import cache_directory
@@ -135,7 +135,8 @@ class OutputStore:
         except (Unrepeatable, NoRoom) as error:
             if self.mode != "auto":
                 live = "transfer.part=all" if self.head_only else "store=auto"
-                raise UserError(f"{error}. {live} computes live where nothing can be stored") from error
+                kind = NotWritten if isinstance(error, NoRoom) else UserError
+                raise kind(f"{error}. {live} computes live where nothing can be stored") from error
             self._say(f"Computed live: {error}")
             return None
         return [stored for stored in found.values() if stored is not None]

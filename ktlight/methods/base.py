@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
-from ktlight.errors import UserError
+from ktlight.errors import NotFinite, UserError
 from ktlight.functional.geometry import Framing
 from ktlight.methods.context import TrainingContext
 from ktlight.methods.optimization import Optimization, configure
@@ -114,12 +114,12 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
         self.check_finite()
         for name, parameter in self.named_parameters():
             if not torch.isfinite(parameter).all():
-                raise UserError(_diverged(f"the weights {name} are not finite after step {self.global_step}"))
+                raise NotFinite(_diverged(f"the weights {name} are not finite after step {self.global_step}"))
 
     def check_finite(self) -> None:
-        """Raise `UserError` if the loss of any step so far was NaN or infinite."""
+        """Raise `NotFinite` if the loss of any step so far was NaN or infinite."""
         if (step := int(self.first_bad_step)) >= 0:
-            raise UserError(_diverged(f"the loss is not finite at optimiser step {step}"))
+            raise NotFinite(_diverged(f"the loss is not finite at optimiser step {step}"))
 
     def validation_step(self, batches: list[Batch], batch_idx: int) -> None:
         """Count the correct predictions of every network, each on images in its own framing."""

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from timm.models import save_for_hf
 from torch import nn
 
-from ktlight.errors import UserError
+from ktlight.errors import NotWritten
 from ktlight.models.card import model_card
 from ktlight.models.classifier import Classifier
 from ktlight.models.preprocess import Preprocess
@@ -36,7 +36,7 @@ def export_classifier(
         class_names: Names of the classes in the order of the logits.
 
     Raises:
-        UserError: If the folder cannot be written, for example because the disk is full.
+        NotWritten: If the folder cannot be written, for example because the disk is full.
     """
     is_timm = hasattr(classifier.network, "pretrained_cfg")
     with whole_folder(folder) as temporary:
@@ -55,7 +55,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """Yield a new folder next to ``folder`` that replaces it at the end; on failure nothing is left behind.
 
     Raises:
-        UserError: If it cannot be written.
+        NotWritten: If it cannot be written.
     """
     temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
     try:
@@ -63,7 +63,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         yield temporary
         _replace(temporary, folder)
     except (OSError, SafetensorError) as error:
-        raise UserError(
+        raise NotWritten(
             f"{folder} could not be written ({error}); free some space there or choose another folder "
             "(hydra.run.dir= for runs, the environment variable KTLIGHT_CACHE for the zoo)."
         ) from error

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ktlight.errors import UserError
+from ktlight.errors import DISK_FULL, NotWritten, UserError
 
 TRIAL = bytes(2**16)
 
@@ -48,6 +48,7 @@ def check_writable(folder: Path, option: str) -> None:
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(TRIAL)
     except OSError as error:
-        raise UserError(
+        kind = NotWritten if error.errno in DISK_FULL else UserError
+        raise kind(
             f"cannot write in {folder} ({existing}: {error.strerror}). Choose another folder with {option}"
         ) from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktlight.errors import UserError
+from ktlight.report.failure import FAILURE
 from ktlight.report.files import write_atomically, write_text
 from ktlight.report.owned import files_of_a_run
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("ktlight", "torch", "torchvision", "lightning", "timm", "torchmetrics", "hydra-core", "datasets")
 
-JUST_BEGUN = {"config.yaml", "environment.json", "curves.csv"}
+JUST_BEGUN = {"config.yaml", "environment.json", "curves.csv", FAILURE}
 PAGE = "report.html"
 """Made of the other files once the results are there."""
 TELLING = ("seconds", "versions", "models")
@@ -33,6 +34,7 @@ class RunFolder:
     config.yaml            the resolved config
     environment.json       versions, machine, command
     results.json           the figures, in percent; there when the run is finished
+    failure.json           why the run failed, until it is repeated
     predictions.parquet    index, label, every model's prediction and confidence, a row a test sample
     report.html            what came of it, to look at; of a report, with figures/ and tables/
     curves.csv             losses, shares and accuracies, a row an epoch
@@ -96,7 +98,8 @@ class RunFolder:
         """
         earlier = [] if self._begun else files_of_a_run(self.path)
         self._begun = True
-        if {"config.yaml", "environment.json"} <= {path.name for path in earlier} <= JUST_BEGUN:
+        names = {path.name for path in earlier}
+        if names == {FAILURE} or {"config.yaml", "environment.json"} <= names <= JUST_BEGUN:
             for path in earlier:
                 path.unlink()
         elif earlier:
@@ -178,8 +181,9 @@ class RunFolder:
         write_atomically(self.path / f"{name}.parquet", lambda file: pq.write_table(table, file))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
-        """Write the figures; their presence says that the run is finished, so its checkpoint goes."""
+        """Write the figures; their presence says that the run is finished, so its checkpoint and failures go."""
         write_text(self.results_file, json.dumps(results, indent=2, allow_nan=False) + "\n")
+        (self.path / FAILURE).unlink(missing_ok=True)
         for checkpoint in self.checkpoints:
             shutil.rmtree(checkpoint.parent, ignore_errors=True)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from ktlight.report.failure import FAILURE
 from ktlight.report.files import check_writable
 
 
@@ -36,7 +37,7 @@ def numbered_folder(parent: Path, name: str, option: str, *, resume: bool = Fals
     try:
         yield folder
     except BaseException:
-        if {path.name for path in folder.iterdir()} <= {".lock"}:
+        if {path.name for path in folder.iterdir()} <= {".lock", FAILURE}:
             shutil.rmtree(folder)
         raise
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from ktlight.errors import UserError
+from ktlight.errors import NotWritten
 from ktlight.store.entry import Damaged, Shape, check_bytes, continued, map_file, note, read_entry, to_bytes
 from ktlight.store.key import FORMAT, Key
 
@@ -29,7 +29,7 @@ MEND = "choose another folder with the environment variable KTLIGHT_CACHE, or us
 NEVER = 0.0
 
 
-class NoRoom(UserError):  # noqa: N818
+class NoRoom(NotWritten):
     """Outputs cannot be stored: the disk or the limit is too small, or the folder is not writable."""
 
 

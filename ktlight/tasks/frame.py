@@ -1,8 +1,5 @@
 """The frame of all tasks: opening the folder, showing a finished run, timing, and the final table."""
 
-import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +10,9 @@ from omegaconf import DictConfig
 from ktlight.config.checks import check_config
 from ktlight.config.instantiate import check_parts
 from ktlight.errors import UserError, nearest
+from ktlight.training.failing import errors_to_mend
 from ktlight.training.processes import is_first_process
 from ktlight.training.record import opened
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # of a GPU, of the processor
 
 
 class Task(NamedTuple):
@@ -52,13 +47,13 @@ def run_task(config: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: If the input cannot work, or the disk or memory is full.
     """
-    check_config(config)
-    task = named_task(config)
-    if task.parts:
-        check_parts(config)
-    module = import_module(task.module)
     path = Path(HydraConfig.get().runtime.output_dir)
     with errors_to_mend(), opened(config, path, "hydra.run.dir=FOLDER") as run:
+        check_config(config)
+        task = named_task(config)
+        if task.parts:
+            check_parts(config)
+        module = import_module(task.module)
         finished = run.folder.results if config.resume and task.once else None
         results: dict[str, Any] = finished or module.run(config, run)
     if is_first_process():
@@ -75,25 +70,3 @@ def named_task(config: DictConfig) -> Task:
     if config.task.name not in TASKS:
         raise UserError(f"unknown task '{config.task.name}'.{nearest(config.task.name, TASKS)}")
     return TASKS[config.task.name]
-
-
-@contextmanager
-def errors_to_mend() -> Iterator[None]:
-    """Turn machine errors into a `UserError` that says what to do."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
-            raise UserError(
-                "the memory is full: use a smaller data.batch_size (with trainer.accumulate_grad_batches, if the "
-                "effective batch is to stay) or fewer teachers; with store=auto frozen models run once, one after the "
-                "other. With resume=true the run goes on from its last checkpoint, if it had come to one."
-            ) from error
-        raise
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise UserError(
-                f"no space left on the disk while writing {error.filename or 'the run'}. What was complete is kept: "
-                "make room and continue with resume=true."
-            ) from error
-        raise

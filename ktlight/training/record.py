@@ -14,6 +14,7 @@ from ktlight.config.identity import lasting
 from ktlight.report.folder import RunFolder
 from ktlight.report.owned import check_owned, locked
 from ktlight.report.schema import SCHEMA
+from ktlight.training.failing import errors_to_mend, failure_noted
 from ktlight.training.processes import is_first_process, wait_for_all
 
 if TYPE_CHECKING:  # a report needs neither images nor models, nor the seconds that loading torch takes
@@ -85,7 +86,7 @@ class Run:
 
 @contextmanager
 def opened(config: DictConfig, path: Path, option: str) -> Iterator[Run]:
-    """Open a run's folder, locked against other processes.
+    """Open a run's folder, locked against other processes; if the run fails, ``failure.json`` there says why.
 
     Args:
         config: The composed config.
@@ -109,4 +110,5 @@ def opened(config: DictConfig, path: Path, option: str) -> Iterator[Run]:
             folder.check_config(lasting(config))
         elif config.resume and not to_resume:
             logger.info("Nothing to resume in %s: starting from the beginning", folder.path)
-        yield Run(config, folder)
+        with failure_noted(folder.path), errors_to_mend():
+            yield Run(config, folder)
