@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ def main() -> None:
     register_resolvers()
     failed.clear()
     try:
-        _check(sys.argv[1:])
+        config = _check(sys.argv[1:])
+        if config is not None and (looked := _look(config)) is not None:
+            sys.exit(looked)
         try:
             hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(run)()
         finally:
@@ -113,31 +116,48 @@ def _fail(message: str) -> None:
     failed.append(",".join(job.overrides.task))
 
 
-def _check(arguments: list[str]) -> None:
-    """Raise `UserError` if the arguments cannot work, before Hydra makes a folder for them."""
+def _look(config: DictConfig) -> int | None:
+    """Do a task that only looks, without Hydra, which would make a folder; None if the task is no such one."""
+    from ktlight.tasks.frame import named_task
+
+    task = named_task(config)
+    return import_module(task.module).look(config) if task.looks else None
+
+
+def _check(arguments: list[str]) -> DictConfig | None:
+    """Raise `UserError` if the arguments cannot work, before Hydra makes a folder for them.
+
+    Returns:
+        The config of the run, or of the first job of a sweep; None if the command only asks Hydra for help.
+    """
     typed = get_args(arguments)
     if typed.help or typed.hydra_help or typed.shell_completion:
-        return
+        return None
     from ktlight.tasks.frame import named_task
 
     folders = [str(Path(typed.config_dir).absolute())] if typed.config_dir else []
     config = check_overrides(typed.overrides, folders, typed.config_name or "config")
     if typed.cfg or typed.info:
-        return
+        return None
     if named_task(config).parts:
         check_parts(config)
     is_sweep = typed.multirun or config.hydra.mode == RunMode.MULTIRUN
+    if named_task(config).looks:
+        if is_sweep:
+            raise UserError(f"task={config.task.name} looks at runs once: leave out -m")
+        return config
     part = "sweep" if is_sweep else "run"
     option = f"hydra.{part}.dir=FOLDER"
     try:
         folder = config.hydra[part].dir
     except OmegaConfBaseException:
-        return  # it depends on what only the running job knows, such as its number
+        return config  # it depends on what only the running job knows, such as its number
     check_writable(Path(folder), option)
     if not is_sweep and not _is_further_process():
         if not config.resume:
             check_owned(Path(folder), option)
         check_free(Path(folder))
+    return config
 
 
 def _is_further_process() -> bool:

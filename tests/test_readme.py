@@ -103,7 +103,7 @@ def test_command_runs(
         assert command("--cfg", "job", *words[2:]).code == 0
     for name in re.findall(r"checkpoint=zoo:(\w+)", snippet.code):  # an earlier command trained it, maybe elsewhere
         assert command(*_cut(["task=pretrain", "student=test_vit", f"pretrain.name={name}"])).code == 0
-    if "task=report" in words and not list(Path("runs/transfer").glob("kl*/results.json")):
+    if {"task=report", "task=status"} & set(words) and not list(Path("runs/transfer").glob("kl*/results.json")):
         assert command(*_cut(["seed=1"])).code == 0
     if "../shared" in snippet.code and not SHARED.is_dir():
         pytest.skip(f"needs {SHARED}")
@@ -111,7 +111,7 @@ def test_command_runs(
     if "recommend.runs=runs/known" in words and not Path("runs/known").exists():
         assert command(*_cut(["data.holdout=0.2", "hydra.run.dir=runs/known/one"])).code == 0
     outcome = command(*arguments)
-    assert outcome.code == 0, outcome.out + outcome.err
+    assert outcome.code == 0 or ("task=status" in words and outcome.code == 75), outcome.out + outcome.err
 
 
 @pytest.mark.parametrize("snippet", snippets("python"))

@@ -74,6 +74,8 @@ OPTIONS: dict[str, Limit] = {
     "schedule.order": ("given", "asc", "desc", "random"),
     "schedule.average": ("uniform", "greedy"),
     "store.mode": ("auto", "fill", "readonly", "off"),
+    "status.watch": POSITIVE._replace(null=True),
+    "status.failures": NOT_NEGATIVE._replace(whole=True, null=True),
     "zoo.action": ("list", "remove"),
     "store.action": ("fill", "list", "verify", "prune"),
     **{f"{group}.{key}": limit for group in ("optim", "pretrain.optim") for key, limit in OPTIMIZATION.items()},

@@ -63,6 +63,8 @@ def write_failure(folder: Path, kind: str, message: str, traceback: str | None =
 def read_failure(folder: Path) -> Failure | None:
     """Return why the last attempt of a run failed; None if it did not, or the file is damaged."""
     try:
-        return Failure(**json.loads((folder / FAILURE).read_text()))
+        failure = Failure(**json.loads((folder / FAILURE).read_text()))
     except (OSError, ValueError, TypeError):
         return None
+    whole = isinstance(failure.message, str) and isinstance(failure.attempts, int) and failure.kind in [*KINDS]
+    return failure if whole else None

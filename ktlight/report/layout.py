@@ -51,6 +51,27 @@ def said(console: Console, text: str, label: str = "") -> None:
     console.print(escape(label + f"\n{' ' * width}".join(lines)))
 
 
+def plain(text: str) -> str:
+    r"""Return text from a file without what a terminal would obey, on one line.
+
+    >>> plain("done\x1b[2J\n"), plain("größer")
+    ('done [2J ', 'größer')
+    """
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in the two units that matter.
+
+    >>> [duration(seconds) for seconds in (0.4, 59.6, 754, 3600 * 27.5)]
+    ['0 s', '1 min', '12 min 34 s', '1 d 3 h']
+    """
+    whole = round(seconds)
+    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
+    first = next((place for place, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"
+
+
 def needed(columns: Sequence[Column]) -> int:
     """Return the preferred width of a table."""
     return Console(width=10_000).measure(_table(columns)).maximum
@@ -75,5 +96,5 @@ def _table(columns: Sequence[Column]) -> Table:
             no_wrap=column.fold is None, max_width=column.fold,
         )  # fmt: skip
     for cells in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*map(escape, cells))
+        table.add_row(*(escape(plain(cell)) for cell in cells))
     return table

@@ -1,9 +1,8 @@
 """The state of a run, read from its folder: the folder is all there is to know."""
 
+import fcntl
 from enum import StrEnum
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from ktlight.report.failure import FAILURE
 
@@ -31,13 +30,16 @@ def state_of(folder: Path) -> State:
 
 
 def _is_held(file: Path) -> bool:
-    """Return whether a process holds a lock; one that died does not."""
-    if not file.exists():
-        return False
-    lock = FileLock(file)
+    """Return whether a process holds a lock; one that died does not.
+
+    Looking takes a shared lock for an instant, on a file opened for reading: nothing is written, so that it works in
+    other people's folders too.
+    """
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
+        with file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    lock.release()
+    except OSError:  # there is none, or it may not be looked at
+        return False
     return False

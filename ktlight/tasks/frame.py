@@ -18,15 +18,19 @@ from ktlight.training.record import opened
 class Task(NamedTuple):
     """A task: the module with its functions ``run(config, run) -> results`` and ``show(results, folder)``.
 
+    One that only looks has ``look(config) -> exit status`` in their place, and no folder.
+
     Attributes:
         module: Imported only when the task runs, since it needs torch.
         once: Whether resuming a finished run only shows it again, rather than repeating it.
         parts: Whether it uses the parts that a config names; finding them takes the seconds of loading torch.
+        looks: Whether it only looks at what is there: it writes nothing, so it needs no folder of its own.
     """
 
     module: str
     once: bool = True
     parts: bool = True
+    looks: bool = False
 
 
 TASKS = {
@@ -38,6 +42,7 @@ TASKS = {
     "store": Task("ktlight.tasks.store", once=False),
     "zoo": Task("ktlight.tasks.zoo", once=False),
     "report": Task("ktlight.tasks.report", once=False, parts=False),
+    "status": Task("ktlight.tasks.status", parts=False, looks=True),
 }
 
 

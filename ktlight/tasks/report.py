@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from ktlight.config.identity import lasting
+from ktlight.config.runs import listed_runs
 from ktlight.errors import UserError
 from ktlight.publication.sweep.collection import Collection, collect
 from ktlight.publication.sweep.paper import read_paper
@@ -61,10 +62,7 @@ def show(results: dict[str, Any], folder: Path) -> None:
 
 
 def _patterns(config: DictConfig) -> list[str]:
-    runs: Any = OmegaConf.to_container(config.runs) if OmegaConf.is_list(config.runs) else config.runs
-    patterns = runs if isinstance(runs, list) else [] if runs is None else [runs]
-    if not all(isinstance(pattern, str) and pattern for pattern in patterns):
-        raise UserError(f"runs={runs} must be folders or patterns, as in 'runs=[runs/**,more]'")
+    patterns = listed_runs(config)
     if not patterns and config.report.paper is None:
         raise UserError("task=report needs to know of which runs: 'runs=runs/**', or a list of folders or patterns")
     return patterns

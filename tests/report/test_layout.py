@@ -1,7 +1,7 @@
 import pytest
 from rich.console import Console
 
-from ktlight.report.layout import Column, console_for_tables, fitted, needed
+from ktlight.report.layout import Column, console_for_tables, duration, fitted, needed, plain
 
 COLUMNS = [
     Column("method", ["kl", "kl_dp"], right=False, fold=40),
@@ -40,3 +40,13 @@ def test_long_words_go_on_in_the_next_line(width: int, capsys: pytest.CaptureFix
 def test_a_log_file_has_eighty_columns_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "123")
     assert console_for_tables().width == 123
+
+
+def test_a_length_of_time_has_two_units() -> None:
+    assert [duration(seconds) for seconds in (0.4, 59.6, 754, 3600 * 27.5, 3600)] == [
+        "0 s", "1 min", "12 min 34 s", "1 d 3 h", "1 h",
+    ]  # fmt: skip
+
+
+def test_text_from_a_file_commands_no_terminal() -> None:
+    assert plain("done\x1b[2J\r\n") == "done [2J  " and plain("größer") == "größer"
