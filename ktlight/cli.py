@@ -17,13 +17,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ktlight.config.instantiate import check_parts
 from ktlight.config.location import config_directory
-from ktlight.config.model_source import register_models
 from ktlight.config.overrides import check_overrides
-from ktlight.config.resolvers import register_resolvers
 from ktlight.config.sweep import show_comparison
 from ktlight.errors import UserError
 from ktlight.report.files import check_writable
 from ktlight.report.owned import check_free, check_owned
+from ktlight.training.worker import Job, leave_allocation, prepare_process
 
 INTERRUPTED = 130
 """Exit status of a program ended by Ctrl-C, as in shells."""
@@ -37,17 +36,14 @@ failed: list[str] = []
 
 def main() -> None:
     """Run ``ktlight``; the same as ``python run.py``."""
-    # Threads that wait for their next task must not spin: on shared cores that made runs several times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    register_models()
-    register_resolvers()
+    prepare_process()
     failed.clear()
     try:
         config = _check(sys.argv[1:])
         if config is not None and (looked := _look(config)) is not None:
             sys.exit(looked)
         try:
-            hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(run)()
+            hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(Job(run))()
         finally:
             show_comparison()
     except UserError as error:
@@ -136,7 +132,7 @@ def _check(arguments: list[str]) -> DictConfig | None:
     from ktlight.tasks.frame import named_task
 
     folders = [str(Path(typed.config_dir).absolute())] if typed.config_dir else []
-    config = check_overrides(typed.overrides, folders, typed.config_name or "config")
+    config = check_overrides(typed.overrides, folders, typed.config_name or "config", typed.multirun)
     if typed.cfg or typed.info:
         return None
     if named_task(config).parts:
@@ -146,6 +142,8 @@ def _check(arguments: list[str]) -> DictConfig | None:
         if is_sweep:
             raise UserError(f"task={config.task.name} looks at runs once: leave out -m")
         return config
+    if is_sweep:
+        leave_allocation()
     part = "sweep" if is_sweep else "run"
     option = f"hydra.{part}.dir=FOLDER"
     try:

@@ -172,7 +172,7 @@ def test_impossible_network(command: Command, typed: str, parts: list[str]) -> N
 def test_several_devices_in_a_sweep(command: Command) -> None:
     outcome = command("-m", "seed=0", *TINY, "trainer.devices=2", "trainer.accelerator=cpu")
     assert outcome.code != 0 and "Traceback" not in outcome.err
-    assert "hydra-submitit-launcher" in outcome.err and "trainer.devices=1" in outcome.err
+    assert "launcher=slurm" in outcome.err and "trainer.devices=1" in outcome.err
 
 
 @pytest.mark.usefixtures("zoo")

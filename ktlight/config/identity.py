@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from omegaconf import DictConfig, OmegaConf
 
-VOLATILE = ("hydra", "resume", "logger", "page")
+VOLATILE = ("hydra", "resume", "logger", "page", "launcher")
 """Groups that change no figure; `lasting` handles single options."""
 
 

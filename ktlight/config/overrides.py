@@ -8,10 +8,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ktlight.config.checks import check_combinations, check_config
+from ktlight.config.launcher import check_launcher, missing_package
 from ktlight.config.location import BASE, config_directory
 from ktlight.config.model_source import MODEL_GROUPS, model_choices
 from ktlight.errors import UserError, nearest
@@ -21,7 +23,10 @@ LISTS = ("teachers", "models")
 
 
 def check_overrides(
-    overrides: Sequence[str], config_directories: Sequence[str] = (), config_name: str = "config"
+    overrides: Sequence[str],
+    config_directories: Sequence[str] = (),
+    config_name: str = "config",
+    multirun: bool = False,
 ) -> DictConfig:
     """Check every override against the config tree.
 
@@ -29,12 +34,14 @@ def check_overrides(
         overrides: Arguments as typed, such as ``method=kl,kl_dp``.
         config_directories: Further folders with configs, as given by ``--config-dir``.
         config_name: Name of the primary config.
+        multirun: Whether a sweep is asked for, with ``-m``; a config may also ask for one itself.
 
     Returns:
         The config of the run, or of the first job of a sweep, including Hydra's own.
 
     Raises:
-        UserError: If an override cannot be parsed, names an unknown group choice or key, or has an invalid value.
+        UserError: If an override cannot be parsed, names an unknown group choice or key, or has an invalid value, or
+            if the launcher cannot start the jobs.
     """
     for folder in config_directories:
         if not Path(folder).is_dir():
@@ -55,6 +62,7 @@ def check_overrides(
             _check_keys(parsed, groups, _compose(config_name, [*search, *map(_first, groups)]))
     check_config(config)
     check_combinations(config, parsed)
+    check_launcher(config, parsed, multirun or config.hydra.mode == RunMode.MULTIRUN)
     return config
 
 
@@ -79,6 +87,8 @@ def _compose(config_name: str, overrides: list[str]) -> DictConfig:
     try:
         return compose(config_name, overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
+        if missing := missing_package(str(error)):
+            raise UserError(missing) from error
         cause = f": {error.__cause__}".partition("\n")[0] if error.__cause__ else ""
         lines = [line.strip().rstrip(".") for line in str(error).splitlines()]
         raise UserError(". ".join(line for line in lines if line and "object_type" not in line) + cause) from error

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ktlight.config.identity import run_id, sweep_id
+from ktlight.config.launcher import bytes_of, gpus_of_node, gpus_of_task, jobs_at_a_time
 from ktlight.config.location import BASE, config_directory
 from ktlight.config.models import pattern_of
 from ktlight.models.names import ALIASES
@@ -27,6 +28,8 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("largest", largest, replace=True)
     OmegaConf.register_new_resolver("share_if", share_if, replace=True)
     OmegaConf.register_new_resolver("only_if", only_if, replace=True)
+    for launched in (jobs_at_a_time, gpus_of_node, gpus_of_task, bytes_of):
+        OmegaConf.register_new_resolver(launched.__name__, launched, replace=True)
     # Cached: the jobs of a sweep, in whatever process they run, must see the folder of the sweep that started them.
     OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)

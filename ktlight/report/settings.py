@@ -8,7 +8,8 @@ FIELDS = ("method", "teacher", "student", "data", "seed")
 IMPLIED = ("teachers", "experiment")
 """Options whose effect is mostly visible in others."""
 UNSEEN = (
-    "task", "resume", "hydra", "logger", "page", "trainer.progress", "trainer.checkpoint_every_seconds", "data.workers",
+    "task", "resume", "hydra", "logger", "page", "launcher", "trainer.progress",
+    "trainer.checkpoint_every_seconds", "data.workers",
 )  # fmt: skip
 """Options and groups that change no result."""
 

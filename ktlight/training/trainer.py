@@ -78,9 +78,9 @@ def build_trainer(
         raise UserError(f"an option of trainer does not work here: {error}") from error
     if trainer.world_size > 1 and _sweeps_in_one_process():
         raise UserError(
-            "a sweep (-m) with several devices in one process would start the whole sweep again in every process. "
-            "Start one process a job with a launcher (pip install hydra-submitit-launcher; "
-            "hydra/launcher=submitit_slurm), or use trainer.devices=1"
+            f"{trainer.world_size} devices for trainer.devices={config.devices}, and in a sweep each of their "
+            "processes would run the whole sweep: use launcher=slurm, which starts a process for each device, or "
+            "trainer.devices=1 (with launcher=joblib, one job a device)"
         )
     return trainer
 
