@@ -22,6 +22,8 @@ from ktlight.config.sweep import show_comparison
 from ktlight.errors import UserError
 from ktlight.report.files import check_writable
 from ktlight.report.owned import check_free, check_owned
+from ktlight.training.processes import is_first_process
+from ktlight.training.started import check_placement
 from ktlight.training.worker import Job, leave_allocation, prepare_process
 
 INTERRUPTED = 130
@@ -135,15 +137,17 @@ def _check(arguments: list[str]) -> DictConfig | None:
     config = check_overrides(typed.overrides, folders, typed.config_name or "config", typed.multirun)
     if typed.cfg or typed.info:
         return None
+    is_sweep = typed.multirun or config.hydra.mode == RunMode.MULTIRUN
     if named_task(config).parts:
         check_parts(config)
-    is_sweep = typed.multirun or config.hydra.mode == RunMode.MULTIRUN
     if named_task(config).looks:
         if is_sweep:
             raise UserError(f"task={config.task.name} looks at runs once: leave out -m")
         return config
     if is_sweep:
         leave_allocation()
+    else:
+        check_placement(config.trainer)
     part = "sweep" if is_sweep else "run"
     option = f"hydra.{part}.dir=FOLDER"
     try:
@@ -151,13 +155,8 @@ def _check(arguments: list[str]) -> DictConfig | None:
     except OmegaConfBaseException:
         return config  # it depends on what only the running job knows, such as its number
     check_writable(Path(folder), option)
-    if not is_sweep and not _is_further_process():
+    if not is_sweep and is_first_process():
         if not config.resume:
             check_owned(Path(folder), option)
         check_free(Path(folder))
     return config
-
-
-def _is_further_process() -> bool:
-    """Return whether this process was started by or alongside another one for the same run."""
-    return any(int(os.environ.get(rank) or 0) for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))

@@ -13,6 +13,7 @@ from ktlight.errors import UserError, nearest
 from ktlight.training.failing import errors_to_mend
 from ktlight.training.processes import is_first_process
 from ktlight.training.record import opened
+from ktlight.training.started import check_placement
 
 
 class Task(NamedTuple):
@@ -55,6 +56,7 @@ def run_task(config: DictConfig) -> dict[str, Any]:
     path = Path(HydraConfig.get().runtime.output_dir)
     with errors_to_mend(), opened(config, path, "hydra.run.dir=FOLDER") as run:
         check_config(config)
+        check_placement(config.trainer)
         task = named_task(config)
         if task.parts:
             check_parts(config)

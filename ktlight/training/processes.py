@@ -3,17 +3,21 @@
 Nothing here loads torch or Lightning: where they are not loaded yet, there is one process.
 """
 
+import os
 import sys
 from typing import TypeVar
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+"""Variables that say which process this is, in Lightning's order: those of torchrun, its own, and srun's."""
 Decision = TypeVar("Decision")
 
 
 def is_first_process() -> bool:
     """Return whether this process is the one that writes files."""
-    return bool(getattr(rank_zero_only, "rank", 0) == 0)  # Lightning sets it
+    started_as = next((os.environ[name] for name in RANKS if name in os.environ), "0")
+    return int(getattr(rank_zero_only, "rank", started_as)) == 0  # Lightning sets it when it is imported
 
 
 def agreed(value: Decision) -> Decision:

@@ -99,7 +99,7 @@ def opened(config: DictConfig, path: Path, option: str) -> Iterator[Run]:
     """
     folder = RunFolder(path)
     if not is_first_process():
-        logging.getLogger("ktlight").setLevel(logging.WARNING)  # only the first process reports
+        logging.getLogger("ktlight").setLevel(logging.ERROR)  # only the first process reports
         yield Run(config, folder)
         return
     to_resume = config.resume and (folder.results_file.exists() or folder.checkpoints)

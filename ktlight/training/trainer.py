@@ -13,6 +13,10 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning import Trainer
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 from lightning.pytorch.loggers.logger import Logger
@@ -27,6 +31,7 @@ from ktlight.report.folder import RunFolder
 from ktlight.routing.router import SampleRouter
 from ktlight.training.checkpoints import EpochCheckpoint, WholeCheckpoints
 from ktlight.training.compilation import compile_step
+from ktlight.training.started import resolved, started
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +57,12 @@ def build_trainer(
             "trainer=gpu, but PyTorch sees no GPU here: use trainer=cpu (or trainer=auto), or check the driver"
         )
     _quiet()
+    devices, nodes = resolved(config)
     try:
         trainer = Trainer(
             accelerator=config.accelerator,
-            devices=config.devices,
-            num_nodes=config.num_nodes,
+            devices=devices,
+            num_nodes=nodes,
             strategy=config.strategy,
             precision=precision(config),
             max_epochs=max_epochs,
@@ -69,7 +75,7 @@ def build_trainer(
             num_sanity_val_steps=0,
             callbacks=[*callbacks, *([TQDMProgressBar(refresh_rate=10)] if shows_progress(config) else [])],
             logger=list(loggers),
-            plugins=[WholeCheckpoints()],
+            plugins=[WholeCheckpoints(), cluster()],
             enable_progress_bar=shows_progress(config),
             enable_model_summary=False,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
@@ -83,6 +89,18 @@ def build_trainer(
             "trainer.devices=1 (with launcher=joblib, one job a device)"
         )
     return trainer
+
+
+def cluster() -> ClusterEnvironment:
+    """Return how the processes of a run find each other.
+
+    Lightning would take the script of a Slurm job for one of several processes, and wait for the others. Its own
+    answer to a signal, to save within a step and requeue the job, is off.
+    """
+    there = started()
+    if there is None:
+        return LightningEnvironment()
+    return TorchElasticEnvironment() if there.by == "torchrun" else SLURMEnvironment(auto_requeue=False)
 
 
 def world_size(config: DictConfig) -> int:
