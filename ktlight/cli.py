@@ -10,7 +10,6 @@ from typing import Any
 import hydra
 from hydra._internal.utils import get_args
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -22,6 +21,7 @@ from ktlight.config.sweep import show_comparison
 from ktlight.errors import UserError
 from ktlight.report.files import check_writable
 from ktlight.report.owned import check_free, check_owned
+from ktlight.sweeps.sweeper import outcome
 from ktlight.training.processes import is_first_process
 from ktlight.training.started import check_placement
 from ktlight.training.worker import Job, leave_allocation, prepare_process
@@ -32,14 +32,13 @@ INTERRUPTED = 130
 TRACEBACK = "HYDRA_FULL_ERROR"
 """The environment variable that, set to 1, shows the traceback of an unexpected error; Hydra's own."""
 
-failed: list[str] = []
-"""The failed jobs of the current sweep."""
+COME_BACK = 75
+"""Exit status where the same command goes on with what is left (``EX_TEMPFAIL``)."""
 
 
 def main() -> None:
     """Run ``ktlight``; the same as ``python run.py``."""
     prepare_process()
-    failed.clear()
     try:
         config = _check(sys.argv[1:])
         if config is not None and (looked := _look(config)) is not None:
@@ -57,8 +56,12 @@ def main() -> None:
         if os.environ.get(TRACEBACK) == "1":
             raise
         sys.exit(_defect(error))
-    if failed:
-        sys.exit(f"error: {len(failed)} of the jobs failed: {', '.join(failed)}")
+    problem, unfinished = outcome()
+    if problem is not None:
+        sys.exit(f"error: {problem}")
+    if unfinished:
+        print(f"{unfinished} jobs are left: the same command with resume=true goes on", file=sys.stderr)
+        sys.exit(COME_BACK)
 
 
 def run(config: DictConfig) -> Any:
@@ -104,14 +107,13 @@ def _how_to_go_on() -> str:
 
 
 def _fail(message: str) -> None:
-    """End the run or one job of a sweep with a message, to which Hydra would add its own lines; other jobs continue."""
-    job = HydraConfig.get()
-    if job.mode == RunMode.RUN:
+    """End the run with a message, to which Hydra would add lines of its own; of a sweep, the other jobs go on.
+
+    What became of a job its folder says, on every launcher: an exception would cost others their results.
+    """
+    if HydraConfig.get().mode == RunMode.RUN:
         sys.exit(message)
-    if not job.launcher._target_.endswith("BasicLauncher"):  # elsewhere, where only an exception tells of the failure
-        raise CompactHydraException(message)
     print(message, file=sys.stderr)
-    failed.append(",".join(job.overrides.task))
 
 
 def _look(config: DictConfig) -> int | None:

@@ -37,8 +37,11 @@ def test_wheel_holds_the_package_its_types_and_its_configs(wheel: Path) -> None:
         "ktlight/publication/page/vendor/tabulator/LICENSE"
     }
     configs = {f"ktlight/{file.relative_to(REPOSITORY)}" for file in (REPOSITORY / "conf").rglob("*.yaml")}
-    assert code | configs | {"ktlight/py.typed"} <= names
-    assert {name for name in names if ".dist-info/" not in name} == code | configs | {"ktlight/py.typed"}
+    assert code | configs | {"ktlight/py.typed", "hydra_plugins/ktlight.py"} <= names
+    assert {name for name in names if ".dist-info/" not in name} == code | configs | {
+        "ktlight/py.typed",
+        "hydra_plugins/ktlight.py",
+    }
 
 
 def test_console_command_works_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:

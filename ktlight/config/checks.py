@@ -8,6 +8,7 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 
 from ktlight.config.limits import check_options
 from ktlight.config.models import listed_models, listed_teachers
+from ktlight.config.swept import check_lists, is_of_pairs
 from ktlight.errors import UserError
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
@@ -23,6 +24,9 @@ def check_config(config: DictConfig) -> None:
     """
     check_references(config)
     check_options(config)
+    if is_of_pairs(config):
+        check_lists(config)
+        return
     teachers = listed_teachers(config)
     if "models" in config:
         listed_models(config, "models")

@@ -12,18 +12,44 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from omegaconf import DictConfig, OmegaConf
 
-VOLATILE = ("hydra", "resume", "logger", "page", "launcher")
-"""Groups that change no figure; `lasting` handles single options."""
+VOLATILE = ("hydra", "resume", "logger", "page", "launcher", "sweep", "dry_run")
+"""Groups that change no figure; `LEFT_OUT` and `KEPT` name single options."""
+LEFT_OUT = {"trainer": ("progress", "checkpoint_every_seconds"), "data": ("workers",)}
+"""Options that change no figure, in groups that do."""
+KEPT = {"store": ("top_k",)}
+"""Of these groups, the only options that change a figure."""
+
+_written: dict[str, str] = {}
 
 
 def lasting(config: DictConfig) -> str:
     """Return the resolved config as YAML, without options that may differ between a run and its continuation."""
-    kept: Any = OmegaConf.to_container(
-        OmegaConf.masked_copy(config, [str(key) for key in config if key not in VOLATILE]), resolve=True
-    )
-    del kept["trainer"]["progress"], kept["trainer"]["checkpoint_every_seconds"], kept["data"]["workers"]
-    kept["store"] = {"top_k": kept["store"]["top_k"]}  # its other options change no figure
-    return OmegaConf.to_yaml(kept)
+    return "".join(lasting_part(config, key) for key in map(str, config) if key not in VOLATILE)
+
+
+def lasting_part(config: DictConfig, key: str) -> str:
+    """Return the part of `lasting` that says one top-level key."""
+    return written(key, resolved(config, key))
+
+
+def resolved(config: DictConfig, key: str) -> Any:
+    """Return the value of a top-level key as plain data, without options that change no figure."""
+    node = config[key]
+    value: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    if key in LEFT_OUT:
+        return {name: each for name, each in value.items() if name not in LEFT_OUT[key]}
+    return {name: value[name] for name in KEPT[key]} if key in KEPT else value
+
+
+def written(key: str, value: Any) -> str:
+    """Return a top-level key as YAML.
+
+    It is remembered, since writing a group takes longer than resolving it and the jobs of a sweep share most groups.
+    """
+    said = repr((key, value))
+    if said not in _written:
+        _written[said] = OmegaConf.to_yaml({key: value})
+    return _written[said]
 
 
 def digest(text: object) -> str:

@@ -46,17 +46,18 @@ def listed_teachers(config: DictConfig) -> list[ModelConfig]:
     return listed_models(config, "teachers", "teacher= for a single one")
 
 
-def listed_models(config: DictConfig, option: str, instead: str = "") -> list[ModelConfig]:
-    """Return the models of a list, ``teachers`` or ``models``.
+def listed_models(config: DictConfig, option: str, instead: str = "", role: str = "teacher") -> list[ModelConfig]:
+    """Return the models of a list: ``teachers``, ``students`` or ``models``.
 
     An entry is a name; ``glob(PATTERN)``, all names of timm that match and are not listed already; ``zoo:NAME``, a
     model of the local zoo; or a mapping with a name and further options of a model. Options left out are taken from
-    ``teacher``, except for the checkpoint.
+    ``teacher`` or another role, except for the checkpoint.
 
     Args:
         config: The composed config.
         option: Name of the list in it.
         instead: What else the user can give, to be named in messages.
+        role: Whose options hold for all.
 
     Raises:
         UserError: If it is not a list, an entry cannot be read or matches nothing, or a model is given twice.
@@ -75,7 +76,7 @@ def listed_models(config: DictConfig, option: str, instead: str = "") -> list[Mo
         if (pattern := pattern_of(entry)) is not None:
             names = [name for name in _matching(pattern, option) if name not in named]
             named |= set(names)
-        models += [listed_model(config, option, name) for name in names]
+        models += [listed_model(config, option, name, role) for name in names]
     known = [replace(model, name="") for model in models]  # an alias is the same model
     for number, model in enumerate(models):
         if known[number] in known[:number]:
@@ -83,7 +84,7 @@ def listed_models(config: DictConfig, option: str, instead: str = "") -> list[Mo
     return models
 
 
-def listed_model(config: DictConfig, option: str, entry: Any) -> ModelConfig:
+def listed_model(config: DictConfig, option: str, entry: Any, role: str = "teacher") -> ModelConfig:
     """Return the model of one entry of a list, of any kind but a pattern; see :func:`listed_models`."""
     options = {"name": entry} if isinstance(entry, str) else entry
     if not isinstance(options, dict) or not isinstance(options.get("name"), str):
@@ -94,7 +95,7 @@ def listed_model(config: DictConfig, option: str, entry: Any) -> ModelConfig:
     if name.startswith(ZOO_PREFIX):
         own = {"name": name.removeprefix(ZOO_PREFIX), "checkpoint": name}
         node, options = OmegaConf.structured(ModelConfig(architecture="", **own)), {**options, **own}
-    shared = {name: config.teacher[name] for name in OPTIONS if name != "checkpoint"}
+    shared = {name: config[role][name] for name in OPTIONS if name != "checkpoint"}
     try:
         return model_config(OmegaConf.merge(node or model_node(name), shared, options))  # type: ignore[arg-type]
     except OmegaConfBaseException as error:

@@ -18,7 +18,7 @@ from ktlight.config.location import BASE, config_directory
 from ktlight.config.model_source import MODEL_GROUPS, model_choices
 from ktlight.errors import UserError, nearest
 
-LISTS = ("teachers", "models")
+LISTS = ("students", "teachers", "models")
 """Options that take a list of models."""
 
 

@@ -12,6 +12,7 @@ from ktlight.config.identity import run_id, sweep_id
 from ktlight.config.launcher import bytes_of, gpus_of_node, gpus_of_task, jobs_at_a_time
 from ktlight.config.location import BASE, config_directory
 from ktlight.config.models import pattern_of
+from ktlight.config.swept import pairs_id
 from ktlight.models.names import ALIASES
 from ktlight.models.spec import ZOO_PREFIX
 
@@ -22,6 +23,7 @@ MANY_NAMES = 3
 def register_resolvers() -> None:
     """Register the resolvers: ``${run_id:}``, ``${sweep_id:}`` and the others below."""
     OmegaConf.register_new_resolver("run_id", run_id, replace=True)
+    OmegaConf.register_new_resolver("pairs_id", pairs_id, replace=True)
     OmegaConf.register_new_resolver("teacher_names", teacher_names, replace=True)
     OmegaConf.register_new_resolver("model_names", model_names, replace=True)
     OmegaConf.register_new_resolver("product", operator.mul, replace=True)

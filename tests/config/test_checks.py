@@ -42,7 +42,7 @@ def _registered() -> None:
         ("data=base", ["unknown data 'base'", "There are: cifar10"]),
         ("recipe=papr", ["unknown recipe 'papr'", "Did you mean paper?"]),
         ("recipe.steps=-1", ["recipe.steps=-1 must be a whole number, at least 0"]),
-        ("+seeed=1", ["unknown option 'seeed'", "Did you mean seed?"]),
+        ("+seeed=1", ["unknown option 'seeed'", "Did you mean seed"]),
         ("++trainer.max_epoch=1", ["unknown option 'trainer.max_epoch'", "Did you mean trainer.max_epochs"]),
         (
             "optim.optimizer._target_=torch.optim.Sgd",

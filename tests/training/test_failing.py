@@ -131,8 +131,8 @@ def test_a_defect_is_one_line_and_its_traceback_is_kept(
 
 def test_a_defect_of_one_job_leaves_the_others(command: Command, tmp_path: Path, defect: pytest.MonkeyPatch) -> None:
     ended = command("-m", *EVALUATE[:3], "seed=0,1", "hydra.sweep.dir=sweep")
-    assert ended.code == 1 and "Traceback" not in ended.out + ended.err and ended.err.count("KeyError") == 2
-    assert "error: 2 of the jobs failed" in ended.err and len(list(tmp_path.glob(f"sweep/*/{FAILURE}"))) == 2
+    assert ended.code == 1 and "Traceback" not in ended.out + ended.err and ended.err.count("KeyError") == 4
+    assert "error: 2 of the 2 jobs failed" in ended.err and len(list(tmp_path.glob(f"sweep/*/{FAILURE}"))) == 2
 
 
 def test_a_run_that_ends_well_in_the_end_has_not_failed(

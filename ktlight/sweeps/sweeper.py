@@ -1,0 +1,130 @@
+"""Hydra's sweeper for ktlight: it plans a sweep, leaves out what is done, and reads what became of it from folders."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from ktlight.config.swept import is_of_pairs
+from ktlight.errors import UserError
+from ktlight.report.plan import Job, write_plan
+from ktlight.report.state import State
+from ktlight.sweeps.carry_out import Rules, Stopped, carry_out, due
+from ktlight.sweeps.composition import SweepLoader
+from ktlight.sweeps.naming import folder_names
+from ktlight.sweeps.pairs import of_the_runs, pair_runs
+from ktlight.sweeps.standing import counted, failures, standings
+
+QUEUELESS = ("BasicLauncher", "JoblibLauncher")
+"""Launchers that leave nothing running or waiting behind when they stop."""
+
+
+class PlannedSweeper(Sweeper):
+    """Plans all jobs, then launches what is left of them; see `ktlight.sweeps.carry_out`."""
+
+    problem: ClassVar[UserError | None] = None
+    """What is to be said when the sweep is over: Hydra would add lines of its own to an exception."""
+    unfinished: ClassVar[int] = 0
+    """Jobs that are neither done nor failed: the same command goes on."""
+
+    config: DictConfig  # which Hydra gives before it sweeps
+
+    def __init__(self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None) -> None:
+        self.max_batch_size = max_batch_size
+        self.params = dict(params or {})
+        self.started = 0
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take over the context of a sweep, with a loader that composes jobs faster."""
+        self.config = config
+        self.loader = SweepLoader(hydra_context.config_loader, config)  # type: ignore[arg-type]
+        own = HydraContext(config_loader=self.loader, callbacks=hydra_context.callbacks)
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(own, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Plan the sweep and carry it out."""
+        PlannedSweeper.problem, PlannedSweeper.unfinished = None, 0
+        try:
+            self._sweep(arguments)
+        except UserError as error:
+            PlannedSweeper.problem = error
+
+    def _sweep(self, arguments: list[str]) -> None:
+        folder = Path(self.config.hydra.sweep.dir)
+        jobs = self.jobs(arguments)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        launcher = str(self.config.hydra.launcher._target_).rpartition(".")[2]
+        write_plan(folder, jobs, launcher)
+        rules = Rules(
+            resume=self.config.resume,
+            retry=self.config.sweep.retry == "failed",
+            stop_after=self.config.sweep.stop_after,
+            restart=launcher in QUEUELESS,
+        )
+        if rules.resume:
+            found = standings(folder, jobs)
+            print(f"{len(jobs)} jobs in {folder}: {counted(found)}; {len(due(found, rules))} to run")
+        stopped = ""
+        try:
+            carry_out(folder, jobs, {}, self._launch, rules)
+        except Stopped as error:
+            stopped = f"{error}. "
+        self._report(folder, jobs, rules, stopped)
+
+    def _report(self, folder: Path, jobs: Sequence[Job], rules: Rules, stopped: str) -> None:
+        found = standings(folder, jobs, not rules.resume)
+        failed = [each for each in found if each.state == State.FAILED]
+        PlannedSweeper.unfinished = sum(each.state not in (State.DONE, State.FAILED) for each in found)
+        if failed or stopped:
+            mend = "; sweep.retry=failed repeats them, once what was wrong is mended" * (rules.resume and bool(failed))
+            count = f"{len(failed)} of the {len(jobs)} jobs failed{mend}" if failed else ""
+            raise UserError(f"{stopped}{count}{failures(folder, found)}")
+
+    def jobs(self, arguments: list[str]) -> list[Job]:
+        """Return all jobs of the sweep."""
+        typed = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        if is_of_pairs(self.config):
+            variants = self._product(of_the_runs(typed, self.config))
+            runs = [[*run.overrides, "resume=true"] for run in pair_runs(self.config, variants)]
+        else:
+            runs = self._product(typed)
+        names = folder_names(self.loader, runs)
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UserError(f"two jobs of the sweep are the same run, {twice}: give each value once")
+        return [Job(name, tuple(run)) for name, run in zip(names, runs, strict=True)]
+
+    def _product(self, typed: Sequence[str]) -> list[list[str]]:
+        # Hydra loads its plugins a second time when it looks for them, after which this is another class.
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+        overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(list(typed))
+        return BasicSweeper.split_arguments(overrides, None)[0]
+
+    def _launch(self, jobs: Sequence[Job]) -> Exception | None:
+        size = self.max_batch_size or len(jobs)
+        try:
+            for start in range(0, len(jobs), size):
+                batch = [list(job.overrides) for job in jobs[start : start + size]]
+                first, self.started = self.started, self.started + len(batch)
+                self.launcher.launch(batch, initial_job_idx=first)
+        except Exception as error:
+            line = str(error).strip().partition("\n")[0]
+            print(f"the launcher stopped ({type(error).__name__}: {line}); finished jobs are kept", file=sys.stderr)
+            return error
+        return None
+
+
+def outcome() -> tuple[UserError | None, int]:
+    """Return what went wrong in the sweep that has just ended, and how many of its jobs are left."""
+    said = PlannedSweeper.problem, PlannedSweeper.unfinished
+    PlannedSweeper.problem, PlannedSweeper.unfinished = None, 0
+    return said
