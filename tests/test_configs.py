@@ -17,7 +17,7 @@ from timm.data.imagenet_info import ImageNetInfo
 from ktlight.config.instantiate import make
 from ktlight.config.location import BASE, config_directory
 from ktlight.config.model_source import register_models
-from ktlight.config.resolvers import register_resolvers
+from ktlight.config.resolvers import NO_GROUPS, register_resolvers
 from ktlight.data.augment import Augment
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
@@ -30,7 +30,9 @@ from tests.conftest import REPOSITORY
 from tests.data.conftest import encode, random_pixels
 
 CONF = config_directory()
-FILES = sorted(file.relative_to(CONF) for file in CONF.rglob("*.yaml") if "hydra" not in file.relative_to(CONF).parts)
+FILES = sorted(
+    file.relative_to(CONF) for file in CONF.rglob("*.yaml") if file.relative_to(CONF).parts[0] not in NO_GROUPS
+)
 CHOICES = [(file.parts[0], file.stem) for file in FILES if len(file.parts) > 1 and file.stem != BASE]
 METHODS, ROUTERS, RESTRAINTS, TRAINERS, OPTIMIZERS, DATA = (
     [choice for group, choice in CHOICES if group == wanted]

@@ -13,16 +13,31 @@ FULL, LAST = 1, 4
 
 def records(run: Path) -> dict[str, Any]:
     """Return the last logged value of every name, the parts of a value after a slash, from an offline run."""
+    items = (item for record in _records(run) for item in record.history.item)
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
+def summary(run: Path) -> dict[str, Any]:
+    """Return the summary that an offline run was given, with its exit status, without what W&B adds."""
+    found = list(_records(run))
+    given = {item.key: json.loads(item.value_json) for record in found for item in record.summary.update if item.key}
+    (status,) = (record.exit.exit_code for record in found if record.HasField("exit"))
+    return {name: value for name, value in given.items() if not name.startswith("_")} | {"status": status}
+
+
+def started(run: Path) -> Any:
+    """Return how an offline run began: its project, group, name and id."""
+    return next(record.run for record in _records(run) if record.HasField("run"))
+
+
+def _records(run: Path) -> Iterator[Any]:
     from wandb.proto.wandb_internal_pb2 import Record
 
     (file,) = run.glob("*.wandb")
-    logged: dict[str, Any] = {}
     for data in _written(file.read_bytes()):
         record = Record()
         record.ParseFromString(data)
-        for item in record.history.item:
-            logged[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
-    return logged
+        yield record
 
 
 def _written(content: bytes) -> Iterator[bytes]:

@@ -19,6 +19,9 @@ from ktlight.models.spec import ZOO_PREFIX
 MANY_NAMES = 3
 """Maximum number of names in the name of a folder."""
 
+NO_GROUPS = ("hydra", "wandb")
+"""Folders of configs that are no choices of a run: Hydra's own, and the sweeps that W&B reads."""
+
 
 def register_resolvers() -> None:
     """Register the resolvers: ``${run_id:}``, ``${sweep_id:}`` and the others below."""
@@ -83,7 +86,7 @@ def config_groups() -> str:
     """Return one line per config group with its choices."""
     root = config_directory()
     lines = []
-    for group in sorted(path for path in root.iterdir() if path.is_dir() and path.name != "hydra"):
+    for group in sorted(path for path in root.iterdir() if path.is_dir() and path.name not in NO_GROUPS):
         choices = sorted(
             str(Path(file).relative_to(group).with_suffix("")) for file in group.rglob("*.yaml") if file.stem != BASE
         )

@@ -1,6 +1,7 @@
 """The final table of a sweep, with all its transfers."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def _write_page(config: DictConfig, folder: Path) -> None:
     """Write the page of a sweep, say where it is, and log it if the jobs were logged."""
     from ktlight.publication.finished import nothing_lost
     from ktlight.publication.sweep.publish import write_sweep_page
-    from ktlight.publication.weights_and_biases import log_page, report_run
+    from ktlight.publication.weights_and_biases.pages import log_page, report_run
+    from ktlight.publication.weights_and_biases.workspace import keep_workspace, workspace
     from ktlight.report.folder import PAGE
     from ktlight.report.table import short
 
@@ -54,5 +56,7 @@ def _write_page(config: DictConfig, folder: Path) -> None:
         print(f"page     {short(folder / PAGE)}")
         if config.logger.name == "wandb":
             group = config.logger.group or str(config.hydra.sweep.dir).replace("/", "-")
-            with report_run(config.logger.project, f"sweep {folder.name}", folder, group) as run:
-                log_page(run, page, folder / PAGE)
+            name = f"Sweep {folder.name}"
+            with report_run(config.logger.project, name, folder, group) as tracked:
+                tracked.do(partial(log_page, page=page, file=folder / PAGE))
+                keep_workspace(tracked, workspace(config.logger.project, name, group), folder)

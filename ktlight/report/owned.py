@@ -14,7 +14,7 @@ from ktlight.errors import UserError
 
 PATIENCE = 1.0  # seconds: somebody who only looks whether a process is running here holds the lock for a moment
 WRITTEN = (
-    r"config\.yaml|environment\.json|results\.json|curves\.csv|predictions\.parquet|guard\.parquet|wandb_id\.txt|failure\.json"
+    r"config\.yaml|environment\.json|results\.json|curves\.csv|predictions\.parquet|guard\.parquet|failure\.json"
     r"|report\.html|(recommendations|scores|finished|evaluation)\.parquet"
     r"|discovery\.json|(models|pairs|classes|expertise|examples|images)\.parquet"
     r"|figures|tables"
@@ -22,7 +22,7 @@ WRITTEN = (
 )
 OF_A_RUN = re.compile(rf"({WRITTEN})|\.({WRITTEN})[.-][\w-]+")
 """Files of a single run, including temporary ones left by a killed run."""
-OF_THE_FOLDER = re.compile(r"\.hydra|\.lock|[\w-]+\.log|multirun\.yaml|wandb|previous-\d+")
+OF_THE_FOLDER = re.compile(r"\.hydra|\.lock|[\w-]+\.log|multirun\.yaml|wandb|wandb_(id|workspace)\.txt|previous-\d+")
 """Files shared by all runs in a folder; W&B's have unique names and must stay where they are to be synced."""
 
 

@@ -1,5 +1,6 @@
 """Tables, figures and one page of finished runs (task=report). It needs neither torch nor images nor models."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from ktlight.errors import UserError
 from ktlight.publication.sweep.collection import Collection, collect
 from ktlight.publication.sweep.paper import read_paper
 from ktlight.publication.sweep.publish import report_of, write_report
-from ktlight.publication.weights_and_biases import log_report, report_run
+from ktlight.publication.weights_and_biases.pages import log_report, report_run
+from ktlight.publication.weights_and_biases.workspace import keep_workspace, workspace
 from ktlight.report.folder import PAGE
 from ktlight.report.published import print_report
 from ktlight.report.runs import folders_of
@@ -51,8 +53,9 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
         }
     )
     if config.report.wandb is not None:
-        with report_run(config.report.wandb, title, run.folder.path) as logged:
-            log_report(logged, report.tables, page, run.folder.path / PAGE)
+        with report_run(config.report.wandb, title, run.folder.path) as tracked:
+            tracked.do(partial(log_report, tables=report.tables, page=page, file=run.folder.path / PAGE))
+            keep_workspace(tracked, workspace(config.report.wandb, title), run.folder.path)
     return results
 
 

@@ -1,27 +1,33 @@
 """Loggers in addition to the curves, which are always written."""
 
-import logging
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from ktlight.errors import UserError, nearest
+from ktlight.config.identity import digest, lasting
+from ktlight.errors import Preempted, UserError, nearest
 from ktlight.publication.content import Page
-from ktlight.publication.weights_and_biases import has_credentials, log_page
+from ktlight.publication.weights_and_biases.pages import log_page
+from ktlight.publication.weights_and_biases.tracking import PREEMPTED, Tracked, figures_of
 from ktlight.report.files import write_text
 from ktlight.report.folder import RunFolder
+from ktlight.training.failing import UNEXPECTED, errors_to_mend, in_a_line
 from ktlight.training.processes import is_first_process
 
-logger = logging.getLogger(__name__)
+WANDB_ID = "wandb_id.txt"
+STEP = "trainer/global_step"
+"""Under which W&B has the number of the optimiser's step."""
 
 
 @contextmanager
@@ -51,38 +57,86 @@ def _tensorboard(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger]
 
 @contextmanager
 def _wandb(config: DictConfig, folder: RunFolder) -> Iterator[list[Logger]]:
-    import wandb
-
-    offline = not has_credentials()
-    run_logger = WandbLogger(
-        project=config.logger.project,
+    if not is_first_process():
+        yield []
+        return
+    agent = bool(os.environ.get("WANDB_SWEEP_ID"))  # one of W&B's own sweeps, which says what to run and as which run
+    tracked = Tracked(
+        folder.path,
+        project=None if agent else config.logger.project,
         group=config.logger.group or _sweep_name(),
         name=config.task.label,
-        id=_wandb_id(folder, config.resume),
-        resume="allow",
-        save_dir=folder.path,
-        offline=offline,
+        id=None if agent else wandb_id(folder, config),
+        resume="allow" if config.resume else None,
         config=OmegaConf.to_container(config, resolve=True),
-        settings=wandb.Settings(silent=offline),  # else it prints thirty lines
     )
+    if tracked.run is not None:
+        write_text(folder.path / WANDB_ID, tracked.run.id)
+    tracked.do(lambda run: run.define_metric("*", step_metric=STEP, step_sync=True))
     try:
-        yield [run_logger]
-    finally:
-        written = wandb.run.settings.sync_dir if wandb.run else None
-        wandb.finish()
-        if offline and written:
-            logger.info("W&B ran offline: `wandb login`, then `wandb sync %s`", written)
+        yield [TrackedLogger(tracked)]
+    except BaseException as error:
+        tracked.end(**how_it_ended(error))
+        raise
+    tracked.end()
 
 
 LOGGERS = {"none": _none, "tensorboard": _tensorboard, "wandb": _wandb}
 
 
-def _wandb_id(folder: RunFolder, resume: bool) -> str:
-    """Return the run's W&B id: random, saved with the run, and reused only when the run is resumed."""
-    file = folder.path / "wandb_id.txt"
-    if is_first_process() and not (resume and file.exists()):
-        write_text(file, uuid.uuid4().hex)
-    return file.read_text()
+def wandb_id(folder: RunFolder, config: DictConfig) -> str:
+    """Return the W&B id of the run in a folder: as long as its config is the same, the same.
+
+    Begun anew, it overwrites what W&B has; resumed, it goes on. Half of it is random: the same run of somebody else, or
+    in another folder, is another run.
+    """
+    identity, file = digest(lasting(config)), folder.path / WANDB_ID
+    kept = file.read_text().strip() if file.exists() else ""
+    return kept if kept.startswith(identity) or (kept and config.resume) else f"{identity}-{uuid.uuid4().hex[:8]}"
+
+
+class TrackedLogger(Logger):
+    """Logs to a run at W&B.
+
+    Args:
+        tracked: The run.
+    """
+
+    def __init__(self, tracked: Tracked) -> None:
+        super().__init__()
+        self.tracked = tracked
+
+    @property
+    def name(self) -> str:
+        """Name of the logger."""
+        return "wandb"
+
+    @property
+    def version(self) -> str:
+        """Version of the logger: there is one run."""
+        return ""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the run has the config."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Log the metrics of a step."""
+        self.tracked.do(lambda run: run.log({**metrics, STEP: step}))
+
+
+def how_it_ended(error: BaseException) -> dict[str, Any]:
+    """Return what W&B is told of a run that ended in an error: the state, the exit status, and why."""
+    if isinstance(error, Preempted):
+        return {"state": "preempted", "status": PREEMPTED}
+    if not isinstance(error, Exception):
+        return {"state": "interrupted", "status": 1}
+    try:
+        with errors_to_mend():
+            raise error
+    except UserError as known:
+        return {"state": "failed", "status": 1, "kind": known.kind, "message": str(known)}
+    except Exception as defect:
+        return {"state": "failed", "status": 1, "kind": UNEXPECTED, "message": in_a_line(defect)}
 
 
 class StageLogger(Logger):
@@ -119,17 +173,20 @@ class StageLogger(Logger):
 
 
 def log_results(loggers: list[Logger], results: dict[str, Any]) -> None:
-    """Log the final figures to every logger."""
+    """Log the final figures to every logger; W&B gets them as its summary when the run ends."""
     figures = {f"results/{name}": value for name, value in results.items() if isinstance(value, int | float)}
     for each in loggers:
-        each.log_metrics(figures)
+        if isinstance(each, TrackedLogger):
+            each.tracked.summary |= figures_of(results)
+        else:
+            each.log_metrics(figures)
 
 
 def log_run_page(loggers: list[Logger], page: Page, file: Path) -> None:
     """Log a run's page to W&B, if it is among the loggers; TensorBoard has no place for it."""
     for each in loggers:
-        if isinstance(each, WandbLogger):
-            log_page(each.experiment, page, file)
+        if isinstance(each, TrackedLogger):
+            each.tracked.do(partial(log_page, page=page, file=file))
 
 
 def _sweep_name() -> str | None:

@@ -1,21 +1,16 @@
-"""Logging pages to Weights & Biases: tables, figures and the page itself; offline where there are no credentials."""
+"""Logging pages to Weights & Biases: tables, figures and the page itself."""
 
-import logging
-import netrc
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ktlight.errors import UserError
 from ktlight.publication.content import Page, TableColumn
+from ktlight.publication.weights_and_biases.tracking import Tracked
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-logger = logging.getLogger(__name__)
 
 MOST_ROWS = 100_000
 """W&B shows no more rows of a table."""
@@ -27,48 +22,21 @@ CHARTS = {
 """Charts that W&B draws itself, in Vega, from a table of a report: table, kind, x, y, title."""
 
 
-def has_credentials() -> bool:
-    """Return whether W&B can be reached with an account; else it runs offline."""
-    if os.environ.get("WANDB_MODE") == "offline":
-        return False
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (FileNotFoundError, netrc.NetrcParseError):
-        return False
-
-
 @contextmanager
-def report_run(project: str, name: str, folder: Path, group: str | None = None) -> Iterator[Any]:
-    """Yield a W&B run for a report, and end it.
+def report_run(project: str, name: str, folder: Path, group: str | None = None) -> Iterator[Tracked]:
+    """Yield a W&B run for a report, and end it; whatever goes wrong with it is only told of.
 
     Args:
         project: The W&B project.
         name: Of the run there.
         folder: Where its files go.
         group: Of the runs that it reports on.
-
-    Raises:
-        UserError: If W&B cannot be reached.
     """
-    import wandb
-
-    offline = not has_credentials()
+    tracked = Tracked(folder, project=project, name=name, group=group, job_type="report")
     try:
-        run = wandb.init(
-            project=project, name=name, group=group, job_type="report", dir=folder,
-            mode="offline" if offline else "online", settings=wandb.Settings(silent=offline),
-        )  # fmt: skip
-    except wandb.errors.Error as error:
-        raise UserError(f"report.wandb={project}: {error}. WANDB_MODE=offline keeps it on this machine") from error
-    try:
-        yield run
+        yield tracked
     finally:
-        written = run.settings.sync_dir
-        run.finish()
-        if offline:
-            logger.info("W&B ran offline: `wandb login`, then `wandb sync %s`", written)
+        tracked.end()
 
 
 def log_page(run: Any, page: Page, file: Path) -> None:
