@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def records(run: Path) -> dict[str, Any]:
 
 def summary(run: Path) -> dict[str, Any]:
     """Return the summary that an offline run was given, with its exit status, without what W&B adds."""
-    found = list(_records(run))
+    found = _records(run)
     given = {item.key: json.loads(item.value_json) for record in found for item in record.summary.update if item.key}
     (status,) = (record.exit.exit_code for record in found if record.HasField("exit"))
     return {name: value for name, value in given.items() if not name.startswith("_")} | {"status": status}
@@ -30,7 +31,17 @@ def started(run: Path) -> Any:
     return next(record.run for record in _records(run) if record.HasField("run"))
 
 
-def _records(run: Path) -> Iterator[Any]:
+def _records(run: Path) -> list[Any]:
+    """Return all records, once the last is there: W&B's own process may write it a moment after a run has finished."""
+    for _ in range(100):
+        found = list(_parsed(run))
+        if any(record.HasField("exit") for record in found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{run} has not finished")
+
+
+def _parsed(run: Path) -> Iterator[Any]:
     from wandb.proto.wandb_internal_pb2 import Record
 
     (file,) = run.glob("*.wandb")
