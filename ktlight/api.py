@@ -15,8 +15,9 @@ from ktlight.config.model_source import MODEL_GROUPS
 from ktlight.config.models import listed_model, model_config, teacher_roles
 from ktlight.data.arrays import MapDataset, from_torch
 from ktlight.data.dataset import ImageDataset
-from ktlight.errors import UserError
+from ktlight.errors import Preempted, UserError
 from ktlight.models.classifier import Classifier
+from ktlight.preemption import forget, leaving_when_asked
 from ktlight.report.folder import RunFolder
 from ktlight.report.numbered import numbered_folder
 from ktlight.report.outcome import Transfer
@@ -83,6 +84,8 @@ def transfer(
 
     Raises:
         UserError: The parts do not fit each other; the message says what to do.
+        Preempted: The process was asked to leave (SIGTERM, SIGUSR1, SIGUSR2), in its main thread: the run left at the
+            end of a step. The program's own handlers of these signals have been called by then.
 
     Example:
         >>> outcome = ktlight.transfer(my_net, "resnet50", train, val, method="kl_dp", epochs=20)  # doctest: +SKIP
@@ -94,7 +97,8 @@ def transfer(
         raise UserError("give at least one teacher, and each of them once")
     models = {"student": student, **dict(zip(teacher_roles(len(teachers)), teachers, strict=True))}
     arguments = {"method": method, "lr": lr, "epochs": epochs, "seed": seed, "resume": resume or None}
-    with isolated(), errors_to_mend():
+    forget()
+    with isolated(), leaving_when_asked(), errors_to_mend():
         _speak()
         config = _config(models, arguments, overrides)
         names = tuple(class_names) if class_names else None
@@ -167,11 +171,10 @@ def _interruptible(folder: RunFolder) -> Iterator[None]:
     """Say what is left of a run that was interrupted; Lightning would end the process."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit) as stop:
+    except (KeyboardInterrupt, SystemExit, Preempted) as stop:
         kept = f"{folder.kept()} kept; to continue, give folder={str(folder.path)!r}, resume=True"
-        raise KeyboardInterrupt(
-            kept if folder.checkpoints else "before the first checkpoint: nothing is kept"
-        ) from stop
+        kind = Preempted if isinstance(stop, Preempted) else KeyboardInterrupt
+        raise kind(kept if folder.checkpoints else "before the first checkpoint: nothing is kept") from stop
 
 
 def _named(role: str, model: str, config: DictConfig, dataset: ImageDataset, run: Run) -> Classifier:

@@ -18,7 +18,8 @@ from ktlight.config.instantiate import check_parts
 from ktlight.config.location import config_directory
 from ktlight.config.overrides import check_overrides
 from ktlight.config.sweep import show_comparison
-from ktlight.errors import UserError
+from ktlight.errors import Preempted, UserError
+from ktlight.preemption import STATUS, asked_to_leave, forget, leave_if_asked, leaving_when_asked
 from ktlight.report.files import check_writable
 from ktlight.report.owned import check_free, check_owned
 from ktlight.sweeps.sweeper import outcome
@@ -32,26 +33,30 @@ INTERRUPTED = 130
 TRACEBACK = "HYDRA_FULL_ERROR"
 """The environment variable that, set to 1, shows the traceback of an unexpected error; Hydra's own."""
 
-COME_BACK = 75
-"""Exit status where the same command goes on with what is left (``EX_TEMPFAIL``)."""
-
 
 def main() -> None:
     """Run ``ktlight``; the same as ``python run.py``."""
     prepare_process()
+    forget()
     try:
         config = _check(sys.argv[1:])
         if config is not None and (looked := _look(config)) is not None:
             sys.exit(looked)
         try:
-            hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(Job(run))()
+            with leaving_when_asked():
+                hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(Job(run))()
         finally:
-            show_comparison()
+            if not isinstance(sys.exception(), Preempted):  # to leave soon
+                show_comparison()
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt as stop:
         print(f"interrupted{stop}", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except Preempted as stop:
+        if is_first_process():  # in others, Lightning would take the status for a failure
+            print(f"preempted{stop or _how_a_sweep_goes_on()}", file=sys.stderr)
+            sys.exit(STATUS)
     except Exception as error:
         if os.environ.get(TRACEBACK) == "1":
             raise
@@ -61,7 +66,7 @@ def main() -> None:
         sys.exit(f"error: {problem}")
     if unfinished:
         print(f"{unfinished} jobs are left: the same command with resume=true goes on", file=sys.stderr)
-        sys.exit(COME_BACK)
+        sys.exit(STATUS)
 
 
 def run(config: DictConfig) -> Any:
@@ -69,8 +74,16 @@ def run(config: DictConfig) -> Any:
     from ktlight.tasks.frame import run_task
 
     try:
-        return run_task(config)
+        with leaving_when_asked():
+            leave_if_asked()
+            return run_task(config)
+    except Preempted as stop:
+        if _is_elsewhere():  # where its folder says that it is to go on
+            return print(f"preempted{_how_to_go_on()}", file=sys.stderr)
+        raise Preempted(_how_to_go_on()) from stop
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning answers Ctrl-C by ending the process itself
+        if asked_to_leave():  # a launcher ends it, after it has put the job back into the queue
+            raise
         raise KeyboardInterrupt(_how_to_go_on()) from stop
     except UserError as error:
         return _fail(f"error: {error}")
@@ -95,15 +108,23 @@ def _how_to_go_on() -> str:
     from ktlight.report.folder import RunFolder
 
     job = HydraConfig.get()
-    typed = [argument for argument in sys.argv[1:] if not argument.startswith("resume=")]
-    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
-    again, resumed = shlex.join([*program, *typed]), shlex.join([*program, *typed, "resume=true"])
     if job.mode == RunMode.MULTIRUN:
-        return f": finished jobs and checkpoints are kept. Continue with: {resumed}"
+        return _how_a_sweep_goes_on()
     kept = RunFolder(Path(job.runtime.output_dir)).kept()
     if not kept:
-        return f" before the first checkpoint: there is nothing to continue. Start again with: {again}"
-    return f": {kept} kept. Continue with: {resumed}"
+        return f" before the first checkpoint: there is nothing to continue. Start again with: {_command()}"
+    return f": {kept} kept. Continue with: {_command('resume=true')}"
+
+
+def _how_a_sweep_goes_on() -> str:
+    return f": finished jobs and checkpoints are kept. Continue with: {_command('resume=true')}"
+
+
+def _command(*more: str) -> str:
+    """Return the command that was typed, with or without resuming."""
+    typed = [argument for argument in sys.argv[1:] if not argument.startswith("resume=")]
+    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
+    return shlex.join([*program, *typed, *more])
 
 
 def _fail(message: str) -> None:
@@ -122,6 +143,12 @@ def _look(config: DictConfig) -> int | None:
 
     task = named_task(config)
     return import_module(task.module).look(config) if task.looks else None
+
+
+def _is_elsewhere() -> bool:
+    """Return whether this is a job of a sweep in a process of its launcher."""
+    job = HydraConfig.get()
+    return bool(job.mode == RunMode.MULTIRUN and not job.launcher._target_.endswith("BasicLauncher"))
 
 
 def _check(arguments: list[str]) -> DictConfig | None:

@@ -15,6 +15,7 @@ from ktlight.data.ordered import OrderedView
 from ktlight.metrics.predictions import Predictions
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
+from ktlight.training.preemption import leave_between_batches
 from ktlight.training.trainer import build_trainer
 from ktlight.types import Batch
 
@@ -64,6 +65,7 @@ def ask(classifier: Classifier, images: OrderedView, outputs: OutputStore) -> It
             moved: Batch = {**batch, "image": batch["image"].to(outputs.device.root)}
             yield source.logits(moved).float().cpu()
             bar.update(len(batch["label"]))
+            leave_between_batches()
 
 
 def all_logits(classifier: Classifier, images: OrderedView, outputs: OutputStore) -> Tensor:

@@ -24,6 +24,7 @@ from ktlight.store.key import Key
 from ktlight.store.source import StoredSource
 from ktlight.store.store import LogitStore, NoRoom
 from ktlight.store.structure import structure
+from ktlight.training.preemption import leave_between_batches
 from ktlight.training.trainer import build_trainer, shows_progress
 from ktlight.types import Batch, LogitSource
 
@@ -218,6 +219,7 @@ class OutputStore:
                 answer = self._answer(wanted, batch)
                 yield wanted.form.pack(answer, batch["label"].to(answer.device))
                 bar.update(len(batch["label"]))
+                leave_between_batches()
 
     def _answer(self, wanted: Outputs, batch: Batch) -> Tensor:
         source = LiveSource("", wanted.classifier)

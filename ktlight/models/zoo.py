@@ -20,6 +20,7 @@ from ktlight.models.export import export_classifier
 from ktlight.models.provenance import trained_for
 from ktlight.models.recipe import Recipe
 from ktlight.models.spec import ZOO_PREFIX
+from ktlight.preemption import wait_for
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class Zoo:
             lock.acquire(timeout=0)
         except Timeout:
             logger.info("Another process trains %s for this data: waiting for it", recipe.architecture)
-            lock.acquire()
+            wait_for(lock)
         try:
             yield
         finally:

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ktlight.errors import NotWritten
+from ktlight.preemption import wait_for
 from ktlight.store.entry import Damaged, Shape, check_bytes, continued, map_file, note, read_entry, to_bytes
 from ktlight.store.key import FORMAT, Key
 
@@ -178,7 +179,7 @@ class LogitStore:
         try:
             with self._writing():
                 self.root.mkdir(parents=True, exist_ok=True)
-                lock.acquire(blocking=wait)
+                wait_for(lock) if wait else lock.acquire(blocking=False)
         except Timeout:
             yield False
             return

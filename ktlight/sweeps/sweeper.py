@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ktlight.config.swept import is_of_pairs
 from ktlight.errors import UserError
+from ktlight.preemption import leave_if_asked
 from ktlight.report.plan import Job, write_plan
 from ktlight.report.state import State
 from ktlight.sweeps.carry_out import Rules, Stopped, carry_out, due
@@ -113,6 +114,7 @@ class PlannedSweeper(Sweeper):
         size = self.max_batch_size or len(jobs)
         try:
             for start in range(0, len(jobs), size):
+                leave_if_asked()
                 batch = [list(job.overrides) for job in jobs[start : start + size]]
                 first, self.started = self.started, self.started + len(batch)
                 self.launcher.launch(batch, initial_job_idx=first)

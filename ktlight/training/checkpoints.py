@@ -11,6 +11,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 
 from ktlight.report.curves import Curves
 from ktlight.report.files import write_atomically
+from ktlight.training.preemption import any_is_asked
 from ktlight.training.processes import agreed
 
 
@@ -67,6 +68,7 @@ class EpochCheckpoint(Checkpoint):
         metrics = {name: float(value) for name, value in trainer.logged_metrics.items()}
         self.curves.log_metrics({**metrics, "epoch": trainer.current_epoch})
         at_end = self.keep_end and trainer.current_epoch + 1 == trainer.max_epochs
-        if agreed(at_end or monotonic() - self.kept_at >= self.seconds):
+        is_due = agreed(at_end or monotonic() - self.kept_at >= self.seconds)
+        if is_due or any_is_asked(trainer):  # to leave: the epoch is not to be lost
             trainer.save_checkpoint(self.file)
             self.kept_at = monotonic()

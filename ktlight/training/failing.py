@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ktlight.errors import DISK_FULL, NotWritten, OutOfMemory, UserError
+from ktlight.errors import DISK_FULL, NotWritten, OutOfMemory, Preempted, UserError
+from ktlight.preemption import asked_to_leave
 from ktlight.report.failure import write_failure
 from ktlight.training.processes import is_first_process
 
@@ -44,6 +45,25 @@ def errors_to_mend() -> Iterator[None]:
                 f"the file system does not answer for {_file(error)} ({error}). What was complete is kept: "
                 "continue with resume=true once it does."
             ) from error
+        raise
+
+
+@contextmanager
+def nothing_but_leaving() -> Iterator[None]:
+    """Take an unexpected error after the request to leave for a consequence of it.
+
+    Schedulers ask all processes of a job at once; those that only load data end without further ado, and are missed.
+
+    Raises:
+        Preempted: In place of the error; if it had another cause, the run will meet it again.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if asked_to_leave():
+            raise Preempted from error
         raise
 
 

@@ -22,7 +22,7 @@ def is_first_process() -> bool:
 
 def agreed(value: Decision) -> Decision:
     """Return the first process's value in every process of the run."""
-    if not _are_several():
+    if not are_several():
         return value
     values = [value]
     sys.modules["torch"].distributed.broadcast_object_list(values)
@@ -31,10 +31,11 @@ def agreed(value: Decision) -> Decision:
 
 def wait_for_all() -> None:
     """Wait until every process of the run has arrived."""
-    if _are_several():
+    if are_several():
         sys.modules["torch"].distributed.barrier()
 
 
-def _are_several() -> bool:
+def are_several() -> bool:
+    """Return whether several processes work on this run, and have found each other."""
     torch = sys.modules.get("torch")
     return bool(torch and torch.distributed.is_available() and torch.distributed.is_initialized())

@@ -14,7 +14,7 @@ from ktlight.config.identity import lasting
 from ktlight.report.folder import RunFolder
 from ktlight.report.owned import check_owned, locked
 from ktlight.report.schema import SCHEMA
-from ktlight.training.failing import errors_to_mend, failure_noted
+from ktlight.training.failing import errors_to_mend, failure_noted, nothing_but_leaving
 from ktlight.training.processes import is_first_process, wait_for_all
 
 if TYPE_CHECKING:  # a report needs neither images nor models, nor the seconds that loading torch takes
@@ -110,5 +110,5 @@ def opened(config: DictConfig, path: Path, option: str) -> Iterator[Run]:
             folder.check_config(lasting(config))
         elif config.resume and not to_resume:
             logger.info("Nothing to resume in %s: starting from the beginning", folder.path)
-        with failure_noted(folder.path), errors_to_mend():
+        with failure_noted(folder.path), nothing_but_leaving(), errors_to_mend():
             yield Run(config, folder)

@@ -31,6 +31,7 @@ from ktlight.report.folder import RunFolder
 from ktlight.routing.router import SampleRouter
 from ktlight.training.checkpoints import EpochCheckpoint, WholeCheckpoints
 from ktlight.training.compilation import compile_step
+from ktlight.training.preemption import Leaving, keep_signals_from
 from ktlight.training.started import resolved, started
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ def build_trainer(
         )
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(f"an option of trainer does not work here: {error}") from error
+    keep_signals_from(trainer)
     if trainer.world_size > 1 and _sweeps_in_one_process():
         raise UserError(
             f"{trainer.world_size} devices for trainer.devices={config.devices}, and in a sweep each of their "
@@ -148,7 +150,7 @@ def fit(
         config,
         max_epochs=max_epochs,
         validate_every=validate_every if validate else None,
-        callbacks=[EpochSeed(), *callbacks, keeper],
+        callbacks=[EpochSeed(), *callbacks, Leaving(), keeper],
         loggers=[curves, *loggers],
     )
     method.context = training_context(data, trainer)
