@@ -42,12 +42,7 @@ def main() -> None:
         config = _check(sys.argv[1:])
         if config is not None and (looked := _look(config)) is not None:
             sys.exit(looked)
-        try:
-            with leaving_when_asked():
-                hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(Job(run))()
-        finally:
-            if not isinstance(sys.exception(), Preempted):  # to leave soon
-                show_comparison()
+        _run_jobs()
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt as stop:
@@ -67,6 +62,16 @@ def main() -> None:
     if unfinished:
         print(f"{unfinished} jobs are left: the same command with resume=true goes on", file=sys.stderr)
         sys.exit(STATUS)
+
+
+def _run_jobs() -> None:
+    """Let Hydra run the job, or those of a sweep, and show what came of these."""
+    try:
+        with leaving_when_asked():
+            hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(Job(run))()
+    finally:
+        if not isinstance(sys.exception(), Preempted):  # which is to end soon
+            show_comparison()
 
 
 def run(config: DictConfig) -> Any:
