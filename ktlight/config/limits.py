@@ -85,7 +85,8 @@ OPTIONS: dict[str, Limit] = {
     "status.watch": POSITIVE._replace(null=True),
     "status.failures": NOT_NEGATIVE._replace(whole=True, null=True),
     "zoo.action": ("list", "remove"),
-    "store.action": ("fill", "list", "verify", "prune"),
+    "store.action": ("fill", "prepare", "list", "verify", "prune"),
+    "store.views": ON_OFF,
     **{f"{group}.{key}": limit for group in ("optim", "pretrain.optim") for key, limit in OPTIMIZATION.items()},
 }
 ABSENT = object()

@@ -64,18 +64,28 @@ def find_weights(
     config: DictConfig, role: str, model: ModelConfig, dataset: ImageDataset, run: Run
 ) -> tuple[ModelConfig, Provenance]:
     """Return the model with its checkpoint, and what is known of the weights there, once they are there."""
+    found = weights_at_hand(config, model, dataset)
+    if found is not None:
+        return found
+    check_small_enough(config, model, dataset, Zoo())
+    spot = on_the_spot(config)
+    entry, now = train_once(spot, pretraining_recipe(spot, model, dataset), model, dataset, run, role)
+    return replace(model, checkpoint=str(entry.folder)), entry_provenance(entry, trained_now=now)
+
+
+def weights_at_hand(
+    config: DictConfig, model: ModelConfig, dataset: ImageDataset
+) -> tuple[ModelConfig, Provenance] | None:
+    """Return the model with its checkpoint, and what is known of it; None if it would have to be trained first."""
     zoo = Zoo()
     if model.checkpoint:
         return locate(model, zoo, dataset.identity)
-    spot = on_the_spot(config)
-    recipe = pretraining_recipe(spot, model, dataset)
-    entry, now = zoo.find(recipe), False
-    if entry is None and config.data.hub_labels and recorded_config(model.architecture).has_weights:
+    entry = zoo.find(pretraining_recipe(on_the_spot(config), model, dataset))
+    if entry is not None:
+        return replace(model, checkpoint=str(entry.folder)), entry_provenance(entry)
+    if config.data.hub_labels and recorded_config(model.architecture).has_weights:
         return model, provenance_of(model)
-    if entry is None:
-        check_small_enough(config, model, dataset, zoo)
-        entry, now = train_once(spot, recipe, model, dataset, run, role)
-    return replace(model, checkpoint=str(entry.folder)), entry_provenance(entry, trained_now=now)
+    return None
 
 
 def locate(model: ModelConfig, zoo: Zoo, data_identity: str) -> tuple[ModelConfig, Provenance]:

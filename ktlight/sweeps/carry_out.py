@@ -4,7 +4,6 @@ Nothing here starts a process: Hydra's launcher does, and it returns when its jo
 folders say, since a launcher that loses a job drops what the others returned.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,10 +16,10 @@ from ktlight.sweeps.standing import Standing, standing, standings
 
 Launch = Callable[[Sequence[Job]], Exception | None]
 """Runs jobs until they are over, and returns what made the launcher stop before, if anything did."""
+Needs = Mapping[str, Collection[str]]
+"""By the folder of a run, those of the jobs that prepare its models."""
 ATTEMPTS: Mapping[str, int] = {"input/output": 3, "memory": 2}
 """How often a run that fails in such a way is tried before somebody has to ask for it."""
-RESTARTS = 2
-"""How often a job is started again that was lost with the launcher."""
 
 
 class Rules(NamedTuple):
@@ -43,26 +42,31 @@ class Stopped(UserError):  # noqa: N818
     """The first jobs failed alike, or none could be started, so the rest were not."""
 
 
-def carry_out(
-    folder: Path, jobs: Sequence[Job], needs: Mapping[str, Collection[str]], launch: Launch, rules: Rules
-) -> None:
+def carry_out(folder: Path, jobs: Sequence[Job], needs: Needs, launch: Launch, rules: Rules) -> None:
     """Run what is left of a sweep.
 
     Args:
         folder: Of the sweep.
         jobs: Its jobs.
-        needs: By the folder of a run, those of the jobs that prepare its models.
+        needs: What its runs need first.
         launch: Runs jobs.
         rules: What to do.
 
     Raises:
         Stopped: The rest were not started.
     """
-    prepare = [job for job in jobs if job.prepares]
+    prepare = to_prepare(folder, jobs, needs, rules)
     _phase(folder, prepare, launch, rules)
     broken = {each.job.folder for each in standings(folder, prepare) if each.state == State.FAILED}
     runs = [job for job in jobs if not job.prepares and not broken.intersection(needs.get(job.folder, ()))]
     _phase(folder, runs, launch, rules)
+
+
+def to_prepare(folder: Path, jobs: Sequence[Job], needs: Needs, rules: Rules) -> list[Job]:
+    """Return the jobs that prepare what runs still need; those that are done are among them."""
+    runs = [job for job in jobs if not job.prepares]
+    wanted = {needed for job in due(standings(folder, runs), rules) for needed in needs.get(job.folder, ())}
+    return [job for job in jobs if job.folder in wanted]
 
 
 def due(found: Sequence[Standing], rules: Rules) -> list[Job]:
@@ -115,22 +119,21 @@ def _check_first(folder: Path, jobs: Sequence[Job], rest: int, rules: Rules) -> 
 
 
 def _start(folder: Path, jobs: Sequence[Job], launch: Launch, rules: Rules) -> None:
-    """Run jobs, and again those that went down with the launcher.
+    """Run jobs; those that went down with the launcher once more, each alone, so that it takes no other with it.
 
     Raises:
         Stopped: The launcher could not start any.
     """
-    times: Counter[str] = Counter()
+    lost: list[Job] = []
     left = list(jobs)
-    while left:
-        error = launch(left)
-        if error is None:
-            return
-        times.update(job.folder for job in left)
+    while left and (error := launch(left)) is not None:
         after = [standing(folder, job, not rules.resume) for job in left]
-        if all(each.state == State.ABSENT for each in after):
+        waiting = [each.job for each in after if each.state == State.ABSENT]
+        if len(waiting) == len(left):
             raise Stopped(f"the launcher could not start any job: {type(error).__name__}: {error}") from error
         if not (rules.restart and rules.resume):
             return
-        lost = [each.job for each in after if each.state not in (State.DONE, State.FAILED)]
-        left = [job for job in lost if times[job.folder] <= RESTARTS]
+        lost += [each.job for each in after if each.state in (State.INTERRUPTED, State.RUNNING)]
+        left = waiting
+    for job in lost:
+        launch([job])

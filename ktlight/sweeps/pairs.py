@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+from ktlight.config.identity import VOLATILE, resolved
 from ktlight.config.literal import literal
 from ktlight.config.methods import listed_methods
 from ktlight.config.models import OPTIONS, listed_models, model_config
@@ -16,6 +17,7 @@ from ktlight.errors import UserError
 from ktlight.models.spec import ZOO_PREFIX, ModelConfig
 from ktlight.report.recommendation import RECOMMENDATIONS, read_rows
 from ktlight.report.runs import folders_of
+from ktlight.sweeps.composition import SweepLoader
 
 NOT_OF_A_RUN = (*LISTS, "experiment", "launcher", "sweep", "dry_run", "resume")
 """Options of the sweep, which its runs do not have."""
@@ -79,6 +81,23 @@ def of_the_runs(typed: Sequence[str], config: DictConfig) -> list[str]:
             kept.append(option)
     experiment = config.sweep.experiment
     return [*([] if experiment is None else [f"experiment={experiment}"]), *kept]
+
+
+def check_experiment(config: DictConfig, loader: SweepLoader, typed: Sequence[str], run: PairRun) -> None:
+    """Check that the runs lose nothing that the experiment of the sweep says.
+
+    Raises:
+        UserError: They do.
+    """
+    experiment = [option for option in typed if option.partition("=")[0].lstrip("+") == "experiment"]
+    own = loader.composed(run.shared)
+    whole = loader.composed([*experiment, *run.shared])
+    for key in map(str, own):
+        if key not in (*VOLATILE, *LISTS, "task") and resolved(own, key) != resolved(whole, key):
+            raise UserError(
+                f"{experiment[-1]} sets options of the runs ({key}), which are not those of the sweep: put them into a "
+                "file of their own, conf/experiment/NAME.yaml, and name it there: sweep: {experiment: NAME}"
+            )
 
 
 def swept_pairs(config: DictConfig) -> list[Pair]:

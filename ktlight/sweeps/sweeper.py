@@ -1,9 +1,10 @@
 """Hydra's sweeper for ktlight: it plans a sweep, leaves out what is done, and reads what became of it from folders."""
 
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -17,14 +18,22 @@ from ktlight.errors import UserError
 from ktlight.preemption import leave_if_asked
 from ktlight.report.plan import Job, write_plan
 from ktlight.report.state import State
-from ktlight.sweeps.carry_out import Rules, Stopped, carry_out, due
+from ktlight.sweeps.carry_out import Needs, Rules, Stopped, carry_out, due, to_prepare
 from ktlight.sweeps.composition import SweepLoader
 from ktlight.sweeps.naming import folder_names
-from ktlight.sweeps.pairs import of_the_runs, pair_runs
+from ktlight.sweeps.pairs import check_experiment, of_the_runs, pair_runs
+from ktlight.sweeps.preparation import preparations
 from ktlight.sweeps.standing import counted, failures, standings
 
 QUEUELESS = ("BasicLauncher", "JoblibLauncher")
 """Launchers that leave nothing running or waiting behind when they stop."""
+
+
+class Plan(NamedTuple):
+    """The jobs of a sweep, and by the folder of a run, those of the jobs that prepare its models."""
+
+    jobs: list[Job]
+    needs: Needs
 
 
 class PlannedSweeper(Sweeper):
@@ -59,49 +68,59 @@ class PlannedSweeper(Sweeper):
 
     def _sweep(self, arguments: list[str]) -> None:
         folder = Path(self.config.hydra.sweep.dir)
-        jobs = self.jobs(arguments)
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        plan = self.plan(arguments)
         launcher = str(self.config.hydra.launcher._target_).rpartition(".")[2]
-        write_plan(folder, jobs, launcher)
         rules = Rules(
             resume=self.config.resume,
             retry=self.config.sweep.retry == "failed",
             stop_after=self.config.sweep.stop_after,
             restart=launcher in QUEUELESS,
         )
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        write_plan(folder, plan.jobs, self.config.launcher.name)
         if rules.resume:
-            found = standings(folder, jobs)
-            print(f"{len(jobs)} jobs in {folder}: {counted(found)}; {len(due(found, rules))} to run")
+            print(said_of(folder, plan, rules))
         stopped = ""
         try:
-            carry_out(folder, jobs, {}, self._launch, rules)
+            carry_out(folder, plan.jobs, plan.needs, self._launch, rules)
         except Stopped as error:
             stopped = f"{error}. "
-        self._report(folder, jobs, rules, stopped)
+        self._report(folder, plan.jobs, rules, stopped)
 
     def _report(self, folder: Path, jobs: Sequence[Job], rules: Rules, stopped: str) -> None:
         found = standings(folder, jobs, not rules.resume)
         failed = [each for each in found if each.state == State.FAILED]
-        PlannedSweeper.unfinished = sum(each.state not in (State.DONE, State.FAILED) for each in found)
+        left = [each for each in found if each.state not in (State.DONE, State.FAILED) and not each.job.prepares]
+        PlannedSweeper.unfinished = len(left)
         if failed or stopped:
             mend = "; sweep.retry=failed repeats them, once what was wrong is mended" * (rules.resume and bool(failed))
             count = f"{len(failed)} of the {len(jobs)} jobs failed{mend}" if failed else ""
             raise UserError(f"{stopped}{count}{failures(folder, found)}")
 
-    def jobs(self, arguments: list[str]) -> list[Job]:
+    def plan(self, arguments: list[str]) -> Plan:
         """Return all jobs of the sweep."""
         typed = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
-        if is_of_pairs(self.config):
-            variants = self._product(of_the_runs(typed, self.config))
-            runs = [[*run.overrides, "resume=true"] for run in pair_runs(self.config, variants)]
-        else:
+        if not is_of_pairs(self.config):
             runs = self._product(typed)
+            return Plan(self._named(runs), {})
+        pairs = pair_runs(self.config, self._product(of_the_runs(typed, self.config)))
+        check_experiment(self.config, self.loader, typed, pairs[0])
+        jobs = self._named([[*run.overrides, "resume=true"] for run in pairs])
+        first = preparations(self.config, self.loader, pairs)
+        prepared = self._named([options for options, _ in first], prepares=True)
+        needs: dict[str, list[str]] = defaultdict(list)
+        for job, (_, numbers) in zip(prepared, first, strict=True):
+            for number in numbers:
+                needs[jobs[number].folder].append(job.folder)
+        return Plan([*prepared, *jobs], needs)
+
+    def _named(self, runs: Sequence[Sequence[str]], prepares: bool = False) -> list[Job]:
         names = folder_names(self.loader, runs)
         if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = next(name for name, times in Counter(names).items() if times > 1)
             raise UserError(f"two jobs of the sweep are the same run, {twice}: give each value once")
-        return [Job(name, tuple(run)) for name, run in zip(names, runs, strict=True)]
+        return [Job(name, tuple(run), prepares) for name, run in zip(names, runs, strict=True)]
 
     def _product(self, typed: Sequence[str]) -> list[list[str]]:
         # Hydra loads its plugins a second time when it looks for them, after which this is another class.
@@ -130,3 +149,11 @@ def outcome() -> tuple[UserError | None, int]:
     said = PlannedSweeper.problem, PlannedSweeper.unfinished
     PlannedSweeper.problem, PlannedSweeper.unfinished = None, 0
     return said
+
+
+def said_of(folder: Path, plan: Plan, rules: Rules) -> str:
+    """Return what a sweep is about to do, in a line."""
+    runs = standings(folder, [job for job in plan.jobs if not job.prepares])
+    first = due(standings(folder, to_prepare(folder, plan.jobs, plan.needs, rules)), rules)
+    prepare = f", after preparing {len(first)} of their models" if first else ""
+    return f"{len(runs)} runs in {folder}: {counted(runs)}; {len(due(runs, rules))} to do{prepare}"

@@ -30,7 +30,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
     """
     store = LogitStore(cache_directory() / "store", config.store.max_gb)
     action = config.store.action
-    if action == "fill":
+    if action in ("fill", "prepare"):
         fill(config, run)
     elif action == "verify":
         verify(store)
@@ -48,15 +48,20 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
 
 
 def show(results: dict[str, Any], folder: Path) -> None:
-    """Print the contents of the store."""
-    print_entries(describe(LogitStore(Path(results["root"]))), Path(results["root"]))
+    """Print the contents of the store; what a sweep prepared for its runs has been said."""
+    if results["action"] != "prepare":
+        print_entries(describe(LogitStore(Path(results["root"]))), Path(results["root"]))
 
 
 def fill(config: DictConfig, run: Run) -> None:
-    """Store the outputs of ``models`` for the training views and the test images of the data."""
+    """Store the outputs of ``models`` for the training views and the test images of the data.
+
+    With ``store.action=prepare`` only what a transfer with the same options would store, for those that follow.
+    """
+    everything = config.store.action == "fill"
     if not config.models:
         raise UserError("task=store needs models whose outputs to store: models=[resnet50,vit_s]")
-    if config.store.mode not in ("auto", "fill"):
+    if everything and config.store.mode not in ("auto", "fill"):
         raise UserError(f"task=store cannot fill the store with store={config.store.mode}: use store=fill")
     models = listed_models(config, "models")
     dataset = load_dataset(config)
@@ -64,11 +69,16 @@ def fill(config: DictConfig, run: Run) -> None:
         trained_classifier(config, f"model{number}", model, dataset, run).frozen_copy()
         for number, model in enumerate(models, 1)
     ]
-    outputs = OutputStore(config, mode="fill")
+    if config.store.mode not in ("auto", "fill"):
+        return
+    outputs = OutputStore(config, mode="fill" if everything else None)
     data = data_module(config, dataset)
     for classifier in classifiers:
         started = time.perf_counter()
-        outputs.fill(classifier, data, transfer_epochs(config, data))
+        if everything or config.store.views:
+            outputs.fill(classifier, data, transfer_epochs(config, data))
+        else:
+            outputs.outputs(classifier, [data.test_images(classifier.framing)])
         logger.info("%s: stored (%.1f s)", classifier.name, time.perf_counter() - started)
 
 
