@@ -34,7 +34,8 @@ class Job:
         functools.update_wrapper(self, run)  # Hydra looks for the module of what it calls
 
     def __call__(self, config: DictConfig) -> Any:
-        """Place the job on its device and run it."""
+        """Place the job on its device and run it; a job that was started before goes on where it was."""
+        config.resume = config.resume or _was_started_before()
         if config.launcher.name == "joblib":
             claim_device(config.launcher.jobs, config.trainer.accelerator)
         compute_with(threads_of_job(config))
@@ -59,6 +60,16 @@ def leave_allocation() -> None:
     """
     for name in [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]:
         del os.environ[name]
+
+
+def _was_started_before() -> bool:
+    """Return whether the engine has started this job again: put back into its queue, or after its process was lost."""
+    if int(os.environ.get("SLURM_RESTART_COUNT") or 0):
+        return True
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return False
+    return bool(ray._private.worker.global_worker.core_worker.get_current_task_attempt_number())
 
 
 def _arrive(run: Run, folder: str, arguments: list[str]) -> Job:
