@@ -1,13 +1,13 @@
 """A sweep of eight jobs, started as a user starts it, on whatever engine; and a Slurm for it."""
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,17 @@ import pytest
 from tests.cluster.slurm import missing, slurm
 from tests.conftest import REPOSITORY, figures, quick
 
-MADE_OF = ("trainer.max_epochs=2", "pretrain.seed=0", "launcher.cpus_per_job=1")
-SWEEP = ("method=kl,kl_dp", "seed=0,1,2,3")
-"""Eight jobs of a few seconds; with a given number of threads, figures are the same to the last bit."""
+EIGHT = ("method=kl,kl_dp", "seed=0,1,2,3", "trainer.max_epochs=2")
+"""Jobs of a few seconds."""
+LONG = ("method=kl,kl_dp", "seed=0", "trainer.max_epochs=40", "trainer.checkpoint_every_seconds=0")
+"""Two jobs that are still busy when something happens to them."""
+SAME = ("pretrain.seed=0", "launcher.cpus_per_job=1")
+"""With a given number of threads, figures are the same to the last bit."""
 PATIENCE = 240
 
 Facts = dict[str, Any]
+started: list["subprocess.Popen[str]"] = []
+"""Sweeps that tests have started."""
 
 
 def facts(folder: Path) -> Facts:
@@ -37,31 +42,30 @@ def facts(folder: Path) -> Facts:
     }
 
 
-@dataclass
+@dataclass(frozen=True)
 class Sweep:
     """A sweep as a process of its own.
 
     Attributes:
         folder: Of its runs.
         options: As typed.
-        environment: Variables beside those of this process.
     """
 
     folder: Path
     options: tuple[str, ...]
-    environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, *more: str) -> "subprocess.Popen[str]":
         """Start it."""
-        options = quick(*self.options, *more, f"hydra.sweep.dir={self.folder}")
-        return subprocess.Popen(
+        options = quick(*self.options, *SAME, *more, f"hydra.sweep.dir={self.folder}")
+        process = subprocess.Popen(
             [sys.executable, str(REPOSITORY / "run.py"), "-m", *options],
             cwd=self.folder.parent,
-            env=os.environ | self.environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+        started.append(process)
+        return process
 
     def run(self, *more: str) -> str:
         """Run it, to its good end, and return what it printed."""
@@ -82,20 +86,29 @@ class Sweep:
         raise AssertionError(f"no job has come to a checkpoint: {process.communicate()[0]}")
 
 
+@pytest.fixture(autouse=True)
+def _nothing_stays() -> Iterator[None]:
+    """End sweeps that a failed test has left."""
+    yield
+    while started:
+        process = started.pop()
+        process.kill()
+        process.wait()
+
+
 @pytest.fixture(scope="session")
-def expected(zoo: dict[str, Path], cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Facts:
-    """What the sweep finds with the local launcher."""
-    sweep = Sweep(tmp_path_factory.mktemp("local") / "sweep", SWEEP, {"KTLIGHT_CACHE": str(cache)})
-    sweep.run()
-    found = facts(sweep.folder)
-    assert len(found) == 8
-    return found
+def undisturbed(zoo: dict[str, Path], cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Facts]:
+    """Return what a sweep finds with the local launcher if nothing happens to it; each is run once."""
 
+    @lru_cache
+    def run(*options: str) -> Facts:
+        sweep = Sweep(tmp_path_factory.mktemp("local") / "sweep", options)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KTLIGHT_CACHE", str(cache))
+            sweep.run()
+        return facts(sweep.folder)
 
-@pytest.fixture
-def sweep(tmp_path: Path) -> Callable[..., Sweep]:
-    """Make a sweep on an engine."""
-    return lambda *options, **environment: Sweep(tmp_path / "sweep", (*SWEEP, *options), environment)
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +126,10 @@ def on_slurm(slurm_conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_CONF", str(slurm_conf))
 
 
-@pytest.fixture(scope="session")
-def needs_ray() -> None:
-    """Tests skip where Ray is not installed, with the reason."""
+@pytest.fixture
+def on_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ray that leaves nothing outside of the test's folder; tests skip where it cannot be had, with the reason."""
     pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs Ray: pip install 'ktlight[ray]'")
+    variables = {"RAY_TMPDIR": str(tmp_path), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)

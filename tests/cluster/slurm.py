@@ -27,7 +27,7 @@ SlurmdPort={ports[1]}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.sock
+AuthInfo=socket={folder}/munge.sock,cred_expire=5
 CredType=cred/munge
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
@@ -99,7 +99,7 @@ def slurm(folder: Path, cpus: int) -> Iterator[Path]:
         _munge(folder, daemons)
         _database(folder, values, daemons)
         _slurm(folder, str(values["host"]), daemons)
-        daemons.callback(_ask, "scancel", "--user=root", conf=folder / "slurm.conf")
+        daemons.callback(_end_jobs, folder / "slurm.conf")
         yield folder / "slurm.conf"
 
 
@@ -139,6 +139,11 @@ def _slurm(folder: Path, host: str, daemons: contextlib.ExitStack) -> None:
     _daemon(daemons, folder, "slurmctld", "-D", "-f", str(conf))
     _daemon(daemons, folder, "slurmd", "-D", "-N", host, "-f", str(conf))
     _await("slurmd", lambda: "idle" in _say("sinfo", "--noheader", conf=conf))
+
+
+def _end_jobs(conf: Path) -> None:
+    _ask("scancel", "--user=root", conf=conf)
+    _await("the end of the jobs", lambda: not _say("squeue", "--noheader", conf=conf).strip())
 
 
 def _daemon(daemons: contextlib.ExitStack, folder: Path, *command: str) -> None:

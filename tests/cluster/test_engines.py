@@ -2,113 +2,92 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.cluster.conftest import Facts, Sweep, facts
+from tests.cluster.conftest import EIGHT, LONG, PATIENCE, SAME, Facts, Sweep, facts
 from tests.conftest import REPOSITORY, quick
 
-Make = Callable[..., Sweep]
-LONG = ("seed=0", "method=kl,kl_dp", "trainer.max_epochs=40", "trainer.checkpoint_every_seconds=0")
-"""Two jobs that are still busy when something happens to them."""
+Undisturbed = Callable[..., Facts]
+PUT_BACK = {"preempted": ["scancel", "--signal=USR2"], "requeued": ["scontrol", "requeue"]}
 
 
-def test_joblib(sweep: Make, expected: Facts) -> None:
-    there = sweep("launcher=joblib", "launcher.jobs=2")
-    there.run()
-    assert facts(there.folder) == expected
-
-
-@pytest.mark.usefixtures("on_slurm")
-def test_slurm(sweep: Make, expected: Facts) -> None:
-    there = sweep("launcher=slurm")
-    there.run()
-    assert facts(there.folder) == expected
-
-
-@pytest.mark.usefixtures("needs_ray")
-def test_ray(sweep: Make, expected: Facts, tmp_path: Path) -> None:
-    there = sweep("launcher=ray", **ray_here(tmp_path))
-    there.run()
-    assert facts(there.folder) == expected
-
-
-@pytest.fixture(scope="session")
-def undisturbed(zoo: dict[str, Path], cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Facts:
-    """What the long jobs find if nothing happens."""
-    folder = tmp_path_factory.mktemp("undisturbed") / "sweep"
-    sweep = Sweep(folder, (*LONG, "pretrain.seed=0", "launcher.cpus_per_job=1"), {"KTLIGHT_CACHE": str(cache)})
-    sweep.run()
-    return facts(folder)
+@pytest.mark.parametrize("engine", ["joblib", "slurm", "ray"])
+def test_eight_jobs(engine: str, tmp_path: Path, undisturbed: Undisturbed, request: pytest.FixtureRequest) -> None:
+    if engine != "joblib":
+        request.getfixturevalue(f"on_{engine}")
+    sweep = Sweep(tmp_path / "sweep", EIGHT)
+    sweep.run(f"launcher={engine}")
+    assert facts(sweep.folder) == undisturbed(*EIGHT) and len(facts(sweep.folder)) == 8
 
 
 @pytest.mark.usefixtures("on_slurm")
-@pytest.mark.parametrize("what", ["preempted", "requeued"])
-def test_a_job_is_put_back_into_the_queue(what: str, sweep: Make, undisturbed: Facts) -> None:
+@pytest.mark.parametrize("how", PUT_BACK)
+def test_a_job_is_put_back_into_the_queue(how: str, tmp_path: Path, undisturbed: Undisturbed) -> None:
     """It goes on from its last whole epoch, and the sweep waits for it as if nothing had happened."""
-    there = sweep("launcher=slurm", *LONG)
-    process = there.start()
-    begun = there.await_checkpoint(process)
-    job = running()[0]
-    command = {"preempted": ["scancel", "--signal=USR2", job], "requeued": ["scontrol", "requeue", job]}[what]
-    subprocess.run(command, check=True)
-    printed, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, printed
-    assert facts(there.folder) == undisturbed
-    assert any("Continuing after epoch" in log.read_text() for log in there.folder.glob("*/run.log")), begun
+    sweep = Sweep(tmp_path / "sweep", LONG)
+    process = sweep.start("launcher=slurm")
+    begun = sweep.await_checkpoint(process)
+    subprocess.run([*PUT_BACK[how], job_of(begun)], check=True)
+    ended(process)
+    assert facts(sweep.folder) == undisturbed(*LONG)
+    assert "Continuing after epoch" in (begun / "run.log").read_text()
 
 
 @pytest.mark.usefixtures("on_slurm")
-def test_a_job_is_cancelled(sweep: Make, undisturbed: Facts) -> None:
-    """The others' results stay, and the same command goes on."""
-    there = sweep("launcher=slurm", *LONG)
-    process = there.start()
-    there.await_checkpoint(process)
-    subprocess.run(["scancel", running()[0]], check=True)
-    printed, _ = process.communicate(timeout=240)
-    assert process.returncode != 0, printed
-    assert len(facts(there.folder)) == 1
-    there.run("resume=true")
-    assert facts(there.folder) == undisturbed
+def test_a_job_is_cancelled(tmp_path: Path, undisturbed: Undisturbed) -> None:
+    """The other's results stay, and the same command goes on."""
+    sweep = Sweep(tmp_path / "sweep", LONG)
+    process = sweep.start("launcher=slurm")
+    begun = sweep.await_checkpoint(process)
+    subprocess.run(["scancel", job_of(begun)], check=True)
+    ended(process, well=False)
+    assert len(facts(sweep.folder)) == 1
+    sweep.run("launcher=slurm", "resume=true")
+    assert facts(sweep.folder) == undisturbed(*LONG)
+    assert "Continuing after epoch" in (begun / "run.log").read_text()
 
 
-@pytest.mark.usefixtures("needs_ray")
-def test_a_worker_of_ray_is_killed(sweep: Make, undisturbed: Facts, tmp_path: Path) -> None:
-    there = sweep("launcher=ray", *LONG, **ray_here(tmp_path))
-    process = there.start()
-    begun = there.await_checkpoint(process)
-    holder = subprocess.check_output(["pgrep", "-f", "^ray::_run_job"], text=True).split()[0]
+@pytest.mark.usefixtures("on_ray")
+def test_a_worker_of_ray_is_killed(tmp_path: Path, undisturbed: Undisturbed) -> None:
+    """Ray starts the job again, which goes on where it was."""
+    sweep = Sweep(tmp_path / "sweep", LONG)
+    process = sweep.start("launcher=ray")
+    begun = sweep.await_checkpoint(process)
+    workers = subprocess.check_output(["pgrep", "-f", "^ray::_run_job"], text=True).split()
+    (holder,) = [worker for worker in workers if str(begun) in open_files(worker)]
     subprocess.run(["kill", "-9", holder], check=True)
-    printed, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, printed
-    assert facts(there.folder) == undisturbed
-    assert any("Continuing after epoch" in log.read_text() for log in there.folder.glob("*/run.log")), begun
+    ended(process)
+    assert facts(sweep.folder) == undisturbed(*LONG)
+    assert "Continuing after epoch" in (begun / "run.log").read_text()
 
 
-@pytest.mark.usefixtures("on_slurm")
-def test_several_processes_a_job(zoo: dict[str, Path], sweep: Make, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("on_slurm", "zoo")
+def test_several_processes_a_job(tmp_path: Path) -> None:
     """Slurm starts a process for each device; what they find is what two processes find that Lightning starts."""
-    there = sweep("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "method=kl", "seed=0")
-    there.run("launcher=slurm")
-    options = [option for option in quick(*there.options) if not option.endswith(",3")]
-    alone = [sys.executable, str(REPOSITORY / "run.py"), *options, f"hydra.run.dir={tmp_path}/alone/run"]
-    subprocess.run(alone, cwd=tmp_path, check=True, timeout=240)
-    assert list(facts(there.folder).values()) == list(facts(tmp_path / "alone").values())
+    options = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=2")
+    sweep = Sweep(tmp_path / "sweep", options)
+    sweep.run("launcher=slurm")
+    alone = [sys.executable, str(REPOSITORY / "run.py"), *quick(*options, *SAME), f"hydra.run.dir={tmp_path}/alone/run"]
+    subprocess.run(alone, cwd=tmp_path, check=True, timeout=PATIENCE)
+    assert list(facts(sweep.folder).values()) == list(facts(tmp_path / "alone").values())
 
 
-def running() -> list[str]:
-    """Return the numbers of the running jobs."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        listed = subprocess.check_output(["squeue", "--noheader", "--states=RUNNING", "--format=%i"], text=True).split()
-        if listed:
-            return listed
-    raise AssertionError("no job is running")
+def ended(process: "subprocess.Popen[str]", well: bool = True) -> None:
+    """Wait for the end of a sweep."""
+    printed, _ = process.communicate(timeout=PATIENCE)
+    assert (process.returncode == 0) == well, printed
 
 
-def ray_here(folder: Path) -> dict[str, str]:
-    """Return the variables for a Ray that leaves nothing outside of a folder."""
-    return {"RAY_TMPDIR": str(folder), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+def job_of(folder: Path) -> str:
+    """Return the number of Slurm's job that works in a folder."""
+    record = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_text())
+    return str(record["hydra"]["job"]["id"])
+
+
+def open_files(process: str) -> str:
+    """Return the paths of the files that a process has open."""
+    return " ".join(str(file.readlink()) for file in Path(f"/proc/{process}/fd").iterdir() if file.is_symlink())
