@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+ENGINES := $(VENV)/.engines
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test test-cluster lint clean
 
 help:
 	@echo "make demo    set up and run the main job (make demo ARGS='method=kl seed=1' for another)"
 	@echo "make test    set up and run the tests"
+	@echo "make test-cluster  set up Slurm, Ray and joblib, run the tests on them, and take Slurm down again"
 	@echo "make lint    set up and check style, types and layers"
 	@echo "make setup   set up only: $(VENV) with the package and its tools"
 	@echo "make clean   remove $(VENV) and whatever can be made again; runs/ stays"
@@ -28,6 +30,15 @@ demo: $(READY)
 # Two workers, one thread each: torch's own threads would only get in each other's way.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+
+# The engines of sweeps: a real Slurm, where Debian packages can be installed, Ray and joblib. Nothing stays running.
+test-cluster: $(ENGINES)
+	tests/cluster/packages.sh
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -rs tests/cluster $(ARGS)
+
+$(ENGINES): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,slurm,ray]'
+	@touch $(ENGINES)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -83,6 +83,8 @@ def run(config: DictConfig) -> Any:
             leave_if_asked()
             return run_task(config)
     except Preempted as stop:
+        if config.launcher.name == "slurm":  # a job that returned would count as done, in the queue again or not
+            sys.exit(STATUS)
         if _is_elsewhere():  # where its folder says that it is to go on
             return print(f"preempted{_how_to_go_on()}", file=sys.stderr)
         raise Preempted(_how_to_go_on()) from stop
