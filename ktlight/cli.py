@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from ktlight.config.instantiate import check_parts
 from ktlight.config.location import config_directory
 from ktlight.config.overrides import check_overrides
 from ktlight.config.sweep import show_comparison
+from ktlight.config.trust import check_folders
 from ktlight.errors import Preempted, UserError
 from ktlight.preemption import STATUS, asked_to_leave, forget, leave_if_asked, leaving_when_asked
 from ktlight.report.files import check_writable
 from ktlight.report.owned import check_free, check_owned
+from ktlight.report.secrets import redacted
 from ktlight.sweeps.sweeper import outcome
 from ktlight.training.processes import is_first_process
 from ktlight.training.started import check_placement
@@ -44,7 +47,7 @@ def main() -> None:
             sys.exit(looked)
         _run_jobs()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {redacted(error)}")
     except KeyboardInterrupt as stop:
         print(f"interrupted{stop}", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -58,7 +61,7 @@ def main() -> None:
         sys.exit(_defect(error))
     problem, unfinished = outcome()
     if problem is not None:
-        sys.exit(f"error: {problem}")
+        sys.exit(f"error: {redacted(problem)}")
     if unfinished:
         print(f"{unfinished} jobs are left: the same command with resume=true goes on", file=sys.stderr)
         sys.exit(STATUS)
@@ -93,7 +96,7 @@ def run(config: DictConfig) -> Any:
             raise
         raise KeyboardInterrupt(_how_to_go_on()) from stop
     except UserError as error:
-        return _fail(f"error: {error}")
+        return _fail(f"error: {redacted(error)}")
     except Exception as error:
         if os.environ.get(TRACEBACK) == "1":
             raise
@@ -107,7 +110,7 @@ def _defect(error: Exception, folder: Path | None = None) -> str:
 
     kept = folder is not None and read_failure(folder) is not None
     where = f"{folder / FAILURE} has the details" if folder and kept else f"{TRACEBACK}=1 shows where it happened"
-    return f"error: {in_a_line(error)}. This is a defect of ktlight: please report it; {where}"
+    return f"error: {redacted(in_a_line(error))}. This is a defect of ktlight: please report it; {where}"
 
 
 def _how_to_go_on() -> str:
@@ -158,6 +161,15 @@ def _is_elsewhere() -> bool:
     return bool(job.mode == RunMode.MULTIRUN and not job.launcher._target_.endswith("BasicLauncher"))
 
 
+def _check_origin(typed: Namespace, folders: list[str]) -> None:
+    """Raise `UserError` if Hydra would read, already for its help, what could run somebody else's code."""
+    if typed.experimental_rerun is not None:
+        raise UserError("--experimental-rerun reads a pickle, which can run code: give the options of the run again")
+    if typed.config_path is not None:
+        raise UserError("the configs are ktlight's own: add a folder of yours with --config-dir")
+    check_folders(folders)
+
+
 def _check(arguments: list[str]) -> DictConfig | None:
     """Raise `UserError` if the arguments cannot work, before Hydra makes a folder for them.
 
@@ -165,11 +177,12 @@ def _check(arguments: list[str]) -> DictConfig | None:
         The config of the run, or of the first job of a sweep; None if the command only asks Hydra for help.
     """
     typed = get_args(arguments)
+    folders = [str(Path(typed.config_dir).absolute())] if typed.config_dir else []
+    _check_origin(typed, folders)
     if typed.help or typed.hydra_help or typed.shell_completion:
         return None
     from ktlight.tasks.frame import named_task
 
-    folders = [str(Path(typed.config_dir).absolute())] if typed.config_dir else []
     config = check_overrides(typed.overrides, folders, typed.config_name or "config", typed.multirun)
     if typed.cfg or typed.info:
         return None

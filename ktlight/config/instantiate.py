@@ -8,6 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ktlight.config.trust import PARTS as PACKAGES
+from ktlight.config.trust import check_trusted, is_from
 from ktlight.errors import UserError, nearest
 from ktlight.limits import check_arguments
 
@@ -25,6 +27,7 @@ OPTIONAL = ("method", "router", "restraint")
 """Those that may be null, to do nothing."""
 LIVE = ("networks", "optimization", "params", "lr", "fused", "batch")
 """Parameters of parts that are passed by ktlight and are not options."""
+DATASET = "ktlight.data.dataset.ImageDataset"
 OPTIMIZERS = ("torch.optim", "timm.optim")
 
 
@@ -64,7 +67,7 @@ def check_parts(config: DictConfig) -> None:
             raise UserError(f"{key} must be a mapping with a _target_")
         if node.get("_target_") is None and key in OPTIONAL:
             continue
-        part, options = _part(node, located(base, key) if base else object)
+        part, options = _part(node, _imported(base) if base else object)
         try:
             inspect.signature(part).bind_partial(**options)
         except TypeError as error:
@@ -76,7 +79,7 @@ def check_parts(config: DictConfig) -> None:
 
 
 def located(target: Any, key: str, base: type = object) -> Any:
-    """Return the class or function of a dotted name.
+    """Return the class or function of a dotted name, if whoever wrote it is trusted (`ktlight.config.trust`).
 
     Args:
         target: The name.
@@ -84,11 +87,12 @@ def located(target: Any, key: str, base: type = object) -> Any:
         base: The required base class; `object` for any callable.
 
     Raises:
-        UserError: If it is not a dotted name, does not exist, or is of the wrong kind.
+        UserError: If it is not a dotted name, is not trusted, does not exist, or is of the wrong kind.
     """
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     if not module:
         raise UserError(f"{key}._target_={target} must be the whole name of a class or function, as torch.optim.SGD")
+    check_trusted(target, f"{key}._target_")
     try:
         part = getattr(import_module(module), name, None)
     except (ImportError, ValueError) as error:
@@ -97,9 +101,22 @@ def located(target: Any, key: str, base: type = object) -> Any:
         modules = OPTIMIZERS if key.endswith("optimizer") else (module,)
         known = [f"{each}.{name}" for each in modules for name in _public(import_module(each), base)]
         raise UserError(f"{key}._target_={target} does not exist.{nearest(target, known)}")
+    check_trusted(f"{part.__module__}.{name}", f"{key}._target_")  # what a module has imported is not its own
+    if key == "data.load" and is_from(target, PACKAGES) and _returned(part) is not _imported(DATASET):
+        raise UserError(f"{key}._target_={target} returns no data set, which {key} must")
     if not _is_a(part, base):
         raise UserError(f"{key}._target_={target} is no {base.__name__}, which {key} must be")
     return part
+
+
+def _imported(name: str) -> Any:
+    """Return what one of ktlight's own constants names."""
+    module, _, leaf = name.rpartition(".")
+    return getattr(import_module(module), leaf)
+
+
+def _returned(part: Any) -> Any:
+    return inspect.signature(part).return_annotation
 
 
 def _is_a(part: Any, base: type) -> bool:

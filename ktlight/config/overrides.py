@@ -16,6 +16,7 @@ from ktlight.config.checks import check_combinations, check_config
 from ktlight.config.launcher import check_launcher, missing_package
 from ktlight.config.location import BASE, config_directory
 from ktlight.config.model_source import MODEL_GROUPS, model_choices
+from ktlight.config.trust import check_composed, check_folders, check_secrets, search_folders
 from ktlight.errors import UserError, nearest
 
 LISTS = ("students", "teachers", "models")
@@ -43,9 +44,11 @@ def check_overrides(
         UserError: If an override cannot be parsed, names an unknown group choice or key, or has an invalid value, or
             if the launcher cannot start the jobs.
     """
+    check_secrets(overrides)
     for folder in config_directories:
         if not Path(folder).is_dir():
             raise UserError(f"there is no folder {folder}, which --config-dir names")
+    check_folders([*config_directories, *search_folders(overrides)])
     search = [f"hydra.searchpath=[{','.join(f'file://{path}' for path in config_directories)}]"]
     search *= bool(config_directories)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
@@ -61,6 +64,7 @@ def check_overrides(
         if any(map(_adds, parsed)):
             _check_keys(parsed, groups, _compose(config_name, [*search, *map(_first, groups)]))
     check_config(config)
+    check_composed(config)
     check_combinations(config, parsed)
     check_launcher(config, parsed, multirun or config.hydra.mode == RunMode.MULTIRUN)
     return config

@@ -91,7 +91,9 @@ def read_similarity(file: Path, num_classes: int) -> Tensor:
         UserError: If it cannot be read, or is not about these classes.
     """
     try:
-        numbers = np.load(file) if file.suffix == ".npy" else np.loadtxt(file, delimiter=",", ndmin=2)
+        numbers = (
+            np.load(file, allow_pickle=False) if file.suffix == ".npy" else np.loadtxt(file, delimiter=",", ndmin=2)
+        )
         table = torch.from_numpy(np.asarray(numbers, np.float32))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(

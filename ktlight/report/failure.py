@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ktlight.report.files import write_text
+from ktlight.report.secrets import redacted
 
 FAILURE = "failure.json"
 KINDS: Mapping[str, str] = {
@@ -49,9 +50,9 @@ def write_failure(folder: Path, kind: str, message: str, traceback: str | None =
     earlier = read_failure(folder)
     failure = Failure(
         kind,
-        message,
+        redacted(message),
         attempts=1 + (earlier.attempts if earlier else 0),
-        traceback=traceback,
+        traceback=None if traceback is None else redacted(traceback),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         host=socket.gethostname(),
         process=os.getpid(),

@@ -14,6 +14,7 @@ from ktlight.errors import UserError
 from ktlight.report.failure import FAILURE
 from ktlight.report.files import write_atomically, write_text
 from ktlight.report.owned import files_of_a_run
+from ktlight.report.secrets import redacted_command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,7 +163,7 @@ class RunFolder:
 
         gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
         facts = {
-            "command": sys.argv,
+            "command": redacted_command(sys.argv),
             "python": platform.python_version(),
             "platform": platform.platform(),
             "processor": torch.backends.cpu.get_cpu_capability(),

@@ -33,9 +33,14 @@ def write_plan(folder: Path, jobs: Sequence[Job], launcher: str) -> None:
 
 
 def read_plan(folder: Path) -> list[Job] | None:
-    """Return the jobs of the sweep in a folder; None if it has no plan, or one that cannot be read."""
+    """Return the jobs of the sweep in a folder; None if it has no plan, or one that cannot be read.
+
+    A plan that leads out of the folder cannot be: it is nobody's way to look at other places.
+    """
     try:
         facts = json.loads((folder / PLAN).read_text())
-        return [Job(job["folder"], tuple(job["overrides"]), job["prepares"]) for job in facts["jobs"]]
+        jobs = [Job(job["folder"], tuple(job["overrides"]), job["prepares"]) for job in facts["jobs"]]
+        inside = all(not Path(job.folder).is_absolute() and ".." not in Path(job.folder).parts for job in jobs)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return jobs if inside else None

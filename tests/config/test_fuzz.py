@@ -7,7 +7,7 @@ import pytest
 from ktlight.cli import _check
 from ktlight.config.location import BASE, config_directory
 from ktlight.config.model_source import register_models
-from ktlight.config.resolvers import register_resolvers
+from ktlight.config.resolvers import NO_GROUPS, register_resolvers
 from ktlight.errors import UserError
 
 LINES = 60
@@ -33,7 +33,7 @@ KEYS = (
 
 def command_line(draw: random.Random) -> list[str]:
     """Return one to four arguments: choices of groups that exist, and keys with whatever values."""
-    groups = [path for path in sorted(config_directory().iterdir()) if path.is_dir() and path.name != "hydra"]
+    groups = [path for path in sorted(config_directory().iterdir()) if path.is_dir() and path.name not in NO_GROUPS]
     arguments = []
     for _ in range(draw.randint(1, 4)):
         if draw.random() < 0.4:

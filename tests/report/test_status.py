@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from ktlight.report.failure import write_failure
-from ktlight.report.plan import Job, write_plan
+from ktlight.report.plan import Job, read_plan, write_plan
 from ktlight.report.state import State, state_of
 from ktlight.report.status import standings
 
@@ -99,6 +99,13 @@ def test_damaged_files_are_told_of(tmp_path: Path) -> None:
     assert planned.states == {State.ABSENT: 1}
     assert sweep.states == {State.DONE: 1, State.FAILED: 1} and sweep.used == 0
     assert sweep.failures[0][1].message == "its failure.json cannot be read"
+
+
+@pytest.mark.parametrize("folder", ["../other", "/", "a/../../other"])
+def test_a_plan_leads_nowhere_else(folder: str, tmp_path: Path) -> None:
+    write_plan(tmp_path / "sweep", [Job(folder, ())], "local")
+    failed(tmp_path / "other", message="not to be seen")
+    assert read_plan(tmp_path / "sweep") is None and not standings([tmp_path / "sweep"])
 
 
 def test_looking_changes_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 
 from ktlight.publication.content import Figure, PairMap
+from ktlight.report.secrets import redacted
 
 LINK = re.compile(r"\[([^\[\]]+)\]\((#[^\s()]+)\)")
 SVG_NAME = re.compile(r'(\bid="|url\(#|href="#)')
@@ -26,7 +27,7 @@ def figures(drawn: Sequence[Figure]) -> str:
 def provenance(texts: Mapping[str, str]) -> str:
     """Return the section of configs, versions and data, each folded."""
     parts = (
-        f"<details><summary>{escape(heading)}</summary><pre tabindex=0>{escape(text)}</pre></details>"
+        f"<details><summary>{escape(heading)}</summary><pre tabindex=0>{escape(redacted(text))}</pre></details>"
         for heading, text in texts.items()
     )
     return section("Provenance", "".join(parts))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ktlight.report.secrets import redacted
+
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 30
@@ -78,7 +80,8 @@ class Tracked:
         """
         if status == PREEMPTED:
             self.do(lambda run: run.mark_preempting())
-        self.do(lambda run: run.summary.update({**self.summary, "state": state, **why}))
+        told = {name: redacted(text) for name, text in why.items()}
+        self.do(lambda run: run.summary.update({**self.summary, "state": state, **told}))
         self._finish(status)
 
     def _finish(self, status: int) -> None:
