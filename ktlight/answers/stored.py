@@ -118,7 +118,12 @@ class OutputStore:
             UserError: As for `outputs`.
         """
         self._stored(self.training_outputs(classifier, data, epochs))
-        self.outputs(classifier, [data.test_images(classifier.framing)])
+        self._stored(self.test_outputs(classifier, data))
+
+    @staticmethod
+    def test_outputs(classifier: Classifier, data: ImageDataModule) -> Outputs:
+        """Return the outputs of a classifier on the plain test images."""
+        return Outputs(classifier, [data.test_images(classifier.framing)], Full())
 
     def _stored(self, wanted: Outputs) -> list[Tensor] | None:
         if self.mode == "off" or not wanted.classifier.storable:

@@ -40,6 +40,8 @@ def check_launcher(config: DictConfig, overrides: Sequence[Override], is_sweep: 
         UserError: It cannot; the message says how the same can be had.
     """
     name = config.launcher.name
+    if not is_sweep and config.dry_run:
+        raise UserError("dry_run=true says what a sweep would do: add -m (with nothing varied, the sweep is one run)")
     if not is_sweep:
         if name != "local":
             raise UserError(

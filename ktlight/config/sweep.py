@@ -16,7 +16,8 @@ class Comparison(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note folder and config of the sweep. Hydra's hook for the end is not called when a job fails."""
-        _sweeps.append((Path(config.hydra.sweep.dir).absolute(), config))
+        if not config.dry_run:
+            _sweeps.append((Path(config.hydra.sweep.dir).absolute(), config))
 
 
 def show_comparison() -> None:

@@ -20,8 +20,9 @@ from ktlight.report.plan import Job, write_plan
 from ktlight.report.state import State
 from ktlight.sweeps.carry_out import Needs, Rules, Stopped, carry_out, due, to_prepare
 from ktlight.sweeps.composition import SweepLoader
+from ktlight.sweeps.dry_run import print_dry_run
 from ktlight.sweeps.naming import folder_names
-from ktlight.sweeps.pairs import check_experiment, of_the_runs, pair_runs
+from ktlight.sweeps.pairs import PairRun, check_experiment, of_the_runs, pair_runs
 from ktlight.sweeps.preparation import preparations
 from ktlight.sweeps.standing import counted, failures, standings
 
@@ -30,10 +31,17 @@ QUEUELESS = ("BasicLauncher", "JoblibLauncher")
 
 
 class Plan(NamedTuple):
-    """The jobs of a sweep, and by the folder of a run, those of the jobs that prepare its models."""
+    """What a sweep is to do.
+
+    Attributes:
+        jobs: Its jobs.
+        needs: By the folder of a run, those of the jobs that prepare its models.
+        pairs: Its runs as pairs, if it is a sweep over these.
+    """
 
     jobs: list[Job]
     needs: Needs
+    pairs: list[PairRun]
 
 
 class PlannedSweeper(Sweeper):
@@ -76,6 +84,9 @@ class PlannedSweeper(Sweeper):
             stop_after=self.config.sweep.stop_after,
             restart=launcher in QUEUELESS,
         )
+        if self.config.dry_run:
+            self._say(folder, plan, rules)
+            return
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         write_plan(folder, plan.jobs, self.config.launcher.name)
@@ -87,6 +98,15 @@ class PlannedSweeper(Sweeper):
         except Stopped as error:
             stopped = f"{error}. "
         self._report(folder, plan.jobs, rules, stopped)
+
+    def _say(self, folder: Path, plan: Plan, rules: Rules) -> None:
+        runs = [job for job in plan.jobs if not job.prepares]
+        left = set(due(standings(folder, runs), rules))
+        first = due(standings(folder, to_prepare(folder, plan.jobs, plan.needs, rules)), rules)
+        each: Sequence[PairRun | Job] = plan.pairs or runs
+        wanted = [run for run, job in zip(each, runs, strict=True) if job in left]
+        found = standings(folder, [*first, *(job for job in runs if job in left)])
+        print_dry_run(self.loader, said_of(folder, plan, rules), found, wanted)
 
     def _report(self, folder: Path, jobs: Sequence[Job], rules: Rules, stopped: str) -> None:
         found = standings(folder, jobs, not rules.resume)
@@ -103,7 +123,7 @@ class PlannedSweeper(Sweeper):
         typed = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         if not is_of_pairs(self.config):
             runs = self._product(typed)
-            return Plan(self._named(runs), {})
+            return Plan(self._named(runs), {}, [])
         pairs = pair_runs(self.config, self._product(of_the_runs(typed, self.config)))
         check_experiment(self.config, self.loader, typed, pairs[0])
         jobs = self._named([[*run.overrides, "resume=true"] for run in pairs])
@@ -113,7 +133,7 @@ class PlannedSweeper(Sweeper):
         for job, (_, numbers) in zip(prepared, first, strict=True):
             for number in numbers:
                 needs[jobs[number].folder].append(job.folder)
-        return Plan([*prepared, *jobs], needs)
+        return Plan([*prepared, *jobs], needs, pairs)
 
     def _named(self, runs: Sequence[Sequence[str]], prepares: bool = False) -> list[Job]:
         names = folder_names(self.loader, runs)
@@ -130,6 +150,7 @@ class PlannedSweeper(Sweeper):
         return BasicSweeper.split_arguments(overrides, None)[0]
 
     def _launch(self, jobs: Sequence[Job]) -> Exception | None:
+        leave_if_asked()
         size = self.max_batch_size or len(jobs)
         try:
             for start in range(0, len(jobs), size):
