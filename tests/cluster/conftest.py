@@ -127,9 +127,10 @@ def on_slurm(slurm_conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def on_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Ray that leaves nothing outside of the test's folder; tests skip where it cannot be had, with the reason."""
+def on_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Ray whose files lie in one folder; tests skip where it cannot be had, with the reason."""
     pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs Ray: pip install 'ktlight[ray]'")
-    variables = {"RAY_TMPDIR": str(tmp_path), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:  # the name of a socket must not be long
+        for name, value in {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}.items():
+            monkeypatch.setenv(name, value)
+        yield
