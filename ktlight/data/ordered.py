@@ -1,12 +1,12 @@
 """One view of the rows of a split, in order."""
 
-import hashlib
 from dataclasses import dataclass
 
 from ktlight.data.features import FeatureReader
 from ktlight.data.loader import BatchLoader, batch_loader
 from ktlight.data.reader import BatchReader
 from ktlight.data.samplers import OrderedBatches
+from ktlight.data.shared import rows_identity
 from ktlight.functional.randomness import IntArray
 
 
@@ -43,8 +43,7 @@ class OrderedView:
     @property
     def fingerprint(self) -> str:
         """Identity of the images, the labels and the chosen rows."""
-        rows = hashlib.sha256(self.rows.astype("<i8").tobytes()).hexdigest()
-        return f"{self.reader.table.fingerprint} {rows}"
+        return rows_identity(self.reader.table, self.rows)
 
     def batches(self, start: int = 0) -> BatchLoader:
         """Return the loader of the rows from position ``start`` on."""

@@ -1,15 +1,16 @@
 """Decoded originals kept in memory, so that every further view needs only a crop and a resize."""
 
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ktlight.data.dataset import ImageTable
+from ktlight.data.shared import rows_identity, shared
 from ktlight.functional.randomness import IntArray
 
 SAMPLED_ROWS = 16
@@ -25,17 +26,17 @@ class OriginalsInMemory:
         table: Source of labels and identity.
         rows: The rows kept in memory.
         pixels: ``uint8``, the images ``[h, w, 3]`` of the rows one after another.
-        sizes: Height and width of each.
+        sizes: Height and width of each, ``int64 [n, 2]``.
     """
 
     repeatable = True
 
-    def __init__(self, table: ImageTable, rows: IntArray, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, table: ImageTable, rows: IntArray, pixels: Tensor, sizes: IntArray) -> None:
         self.table = table
         self.labels = table.labels
         self.pixels = pixels
-        self.sizes = np.array(sizes)
-        self.offsets = np.fromiter(accumulate((3 * h * w for h, w in sizes), initial=0), np.int64)
+        self.sizes = sizes
+        self.offsets = np.fromiter(accumulate(3 * sizes.prod(1), initial=0), np.int64)
         self.slots = np.full(len(table), -1)
         self.slots[rows] = np.arange(len(rows))
 
@@ -57,7 +58,9 @@ class OriginalsInMemory:
 
 
 def keep_originals(table: ImageTable, rows: IntArray, budget: int) -> OriginalsInMemory | None:
-    """Decode the rows once, in threads; return ``None`` if they take more than ``budget`` bytes.
+    """Decode the rows once, in threads, for all processes of the machine.
+
+    Returns None if they take more than ``budget`` bytes.
 
     A sample of the rows is checked first, so that a data set far too large costs nothing.
 
@@ -69,6 +72,14 @@ def keep_originals(table: ImageTable, rows: IntArray, budget: int) -> OriginalsI
         return None
     if sum(image.numel() for image in sampled) / len(sampled) * len(rows) > budget:
         return None
+    arrays = shared(f"originals {rows_identity(table, rows)}", lambda: _decoded(table, rows, budget))
+    if arrays is None:
+        return None
+    sizes, pixels = arrays
+    return OriginalsInMemory(table, rows, torch.from_numpy(pixels), sizes)
+
+
+def _decoded(table: ImageTable, rows: IntArray, budget: int) -> tuple[IntArray, NDArray[np.uint8]] | None:
     images: list[Tensor] = []
     taken = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -78,5 +89,5 @@ def keep_originals(table: ImageTable, rows: IntArray, budget: int) -> OriginalsI
                 pool.shutdown(wait=False, cancel_futures=True)
                 return None
             images.append(image)
-    sizes = [(image.shape[1], image.shape[2]) for image in images]
-    return OriginalsInMemory(table, rows, torch.cat([image.permute(1, 2, 0).flatten() for image in images]), sizes)
+    sizes = np.array([(image.shape[1], image.shape[2]) for image in images], np.int64)
+    return sizes, torch.cat([image.permute(1, 2, 0).flatten() for image in images]).numpy()

@@ -15,6 +15,7 @@ from ktlight.data.augment import Augment, Pixels, pad_crop, resized_crop, view_u
 from ktlight.data.dataset import ImageTable
 from ktlight.data.originals import keep_originals
 from ktlight.data.samplers import PLAIN_VIEW, BatchRequest
+from ktlight.data.shared import rows_identity, shared
 from ktlight.errors import UserError
 from ktlight.functional.geometry import Framing
 from ktlight.functional.randomness import IntArray
@@ -58,6 +59,8 @@ class BatchReader(Dataset[Batch | UserError]):
     def keep_in_memory(self, budget: int) -> None:
         """Decode all rows once, in threads, if they take at most ``budget`` bytes and are repeatable.
 
+        The processes of a machine share one copy; see :func:`~ktlight.data.shared.shared`.
+
         For ``resized_crop`` this keeps the originals, for all others the plain images, which makes a batch a look-up.
         """
         if not self.table.repeatable or not len(self.rows) or self.table.image(int(self.rows[0])).is_floating_point():
@@ -65,7 +68,9 @@ class BatchReader(Dataset[Batch | UserError]):
         if self.augment.kind == "resized_crop":
             self.table = keep_originals(self.table, self.rows, budget) or self.table
         elif len(self.rows) * 3 * prod(self.framing.size) <= budget:
-            self.kept = self._decoded()
+            identity = f"plain {rows_identity(self.table, self.rows)} {self.framing}"
+            arrays = shared(identity, lambda: [self._decoded()])
+            self.kept = arrays[0] if arrays else None
 
     @property
     def kept_bytes(self) -> int:
