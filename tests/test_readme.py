@@ -90,11 +90,12 @@ def test_command_runs(
         _check_make_targets(snippet.code)
     if snippet.reason is not None:
         pytest.skip(snippet.reason)
-    assert words[:2] == ["python", "run.py"], f"only `python run.py` can be run here: mark {snippet.code!r} as not run"
-    arguments = _cut(words[2:])
-    if any(word.startswith("trainer=ddp") for word in arguments):  # starts this process's own command line again
+    program, arguments = words[: words.index("run.py")], _cut(words[words.index("run.py") + 1 :])
+    assert program[0] in ("python", "torchrun"), f"only run.py can be run here: mark {snippet.code!r} as not run"
+    if program[0] == "torchrun" or "trainer=ddp" in arguments:  # starts this process's own command line again
+        starter = ["-m", "torch.distributed.run", *program[1:]] if program[0] == "torchrun" else []
         run = subprocess.run(
-            [sys.executable, str(REPOSITORY / "run.py"), *arguments, "trainer.progress=false"],
+            [sys.executable, *starter, str(REPOSITORY / "run.py"), *arguments, "trainer.progress=false"],
             capture_output=True, text=True, env={**os.environ, "KTLIGHT_CACHE": str(cache)}, check=False,
         )  # fmt: skip
         assert run.returncode == 0, run.stdout + run.stderr

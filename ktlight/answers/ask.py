@@ -113,6 +113,9 @@ class Evaluation(LightningModule):
         self.predictions = Predictions()
         self.gathered: dict[str, Tensor] = {}
 
+    def configure_model(self) -> None:
+        """Leave the models whole, whatever the strategy."""
+
     def test_step(self, batches: list[Batch], batch_idx: int) -> None:
         """Collect the predictions for the same rows in each model's framing."""
         sources = [LiveSource(name, cast(Classifier, model)) for name, model in self.models.items()]

@@ -68,6 +68,7 @@ OPTIONS: dict[str, Limit] = {
     "zoo.all": ON_OFF,
     "data.skip_corrupt": ON_OFF,
     "trainer.channels_last": ON_OFF,
+    "trainer.sync_batchnorm": ON_OFF,
     "trainer.deterministic": (True, False, "warn"),
     "trainer.progress": (True, False, "auto"),
     "data.evaluate_on": ("val", "holdout"),

@@ -1,5 +1,6 @@
 """Base class of all transfer methods: networks that learn, a training step that sums the terms, and accuracy."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, cast
@@ -15,6 +16,7 @@ from ktlight.functional.geometry import Framing
 from ktlight.methods.context import TrainingContext
 from ktlight.methods.optimization import Optimization, configure
 from ktlight.models.classifier import Classifier
+from ktlight.models.sharding import shard, share_buffers, whole
 from ktlight.types import AnyBatch, Batch
 
 CHECK_EVERY = 50  # steps between checks of the loss, each of which synchronises with the device
@@ -33,6 +35,7 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
     Attributes:
         learners: Number of networks that learn, counted from the student.
         heads: Modules that train with the networks and are discarded afterwards, such as feature projections.
+        wholes: Under ``trainer=fsdp`` the networks that learn, while their divided copies are trained.
         context: The training that the method is used in; set before Lightning sets up the method.
     """
 
@@ -55,6 +58,7 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
         self.learners = len(networks)
         self.optimization = optimization
         self.heads = nn.ModuleList()
+        self.wholes: list[Classifier] = []
         classes = networks[0].num_classes
         self.accuracies = nn.ModuleList([MulticlassAccuracy(classes, average="micro") for _ in networks])
         self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
@@ -83,6 +87,31 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
         plain: Batch = batch
         images = [batch["image"], *(plain.get("peer_images") or [batch["image"]] * (len(self.networks) - 1))]
         return self.terms([network(image) for network, image in zip(self.networks, images, strict=True)], batch)
+
+    def configure_model(self) -> None:
+        """Under ``trainer=fsdp``, train copies of the networks, each process with its part of them."""
+        if self.device_mesh is None or self.wholes:
+            return
+        self.wholes = [cast(Classifier, network).cpu() for network in self.networks[: self.learners]]
+        self._replace(copy.deepcopy(self.wholes))
+        for module in (*self.networks[: self.learners], *self.heads):
+            shard(module, self.device_mesh["data_parallel"])
+
+    def on_fit_end(self) -> None:
+        """Gather what the divided copies learned into the networks, in every process."""
+        for network, divided in zip(self.wholes, self.networks, strict=False):
+            share_buffers(divided)
+            network.load_state_dict({name: whole(value).cpu() for name, value in divided.state_dict().items()})
+        if self.wholes:
+            self._replace(self.wholes)
+
+    def on_validation_start(self) -> None:
+        """Validate with the first process's statistics of BatchNorm, as the other strategies do."""
+        if self.wholes:
+            share_buffers(self.networks)
+
+    def _replace(self, learners: Sequence[Classifier]) -> None:
+        self.networks = nn.ModuleList([*learners, *self.networks[self.learners :]])
 
     def on_train_start(self) -> None:
         """Put the networks in training mode; parts with nothing to learn keep their BatchNorm statistics."""
@@ -113,7 +142,7 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
         """Check before the epoch's checkpoint is written, so that the last checkpoint is always good."""
         self.check_finite()
         for name, parameter in self.named_parameters():
-            if not torch.isfinite(parameter).all():
+            if not torch.isfinite(whole(parameter)).all():
                 raise NotFinite(_diverged(f"the weights {name} are not finite after step {self.global_step}"))
 
     def check_finite(self) -> None:

@@ -120,6 +120,11 @@ class JointOptimizer(Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
+def parts_of(optimizer: Optimizer) -> list[Optimizer]:
+    """Return the optimisers that step as one."""
+    return optimizer.parts if isinstance(optimizer, JointOptimizer) else [optimizer]
+
+
 def configure(
     learners: Sequence[tuple[Optimization, Iterable[Parameter]]], trainer: Trainer, batch: int
 ) -> OptimizerLRSchedulerConfig:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ktlight.functional.interpolation import interpolate_
 from ktlight.limits import Count, Share
+from ktlight.models.sharding import own_part, part_like
 
 
 class WeightInterpolation(Callback):
@@ -16,8 +17,9 @@ class WeightInterpolation(Callback):
 
     The slow weights start as the initial ones; they are evaluated, and are in the module when training ends. Training
     continues from the fast weights, which are never reset: with the paper's tau of 0.9999 a reset would freeze the
-    network. BatchNorm statistics are those of the fast network unless ``average_buffers``. Slow weights are float32
-    whatever the network's precision: in bfloat16 a step of ``1 - tau`` would be rounded away.
+    network. Of networks divided among processes they are divided too. BatchNorm statistics are those of the fast
+    network unless ``average_buffers``. Slow weights are float32 whatever the network's precision: in bfloat16 a step of
+    ``1 - tau`` would be rounded away.
 
     Args:
         tau: Fraction of the slow weights kept at each interpolation, from 0 (no restraint) to 1.
@@ -38,7 +40,7 @@ class WeightInterpolation(Callback):
         """Start from the initial weights, or from the slow weights of the checkpoint that is being resumed."""
         fast = self.fast(pl_module)
         initial = [weights.to(torch.promote_types(weights.dtype, torch.float32), copy=True) for weights in fast]
-        self.slow = [slow.to(weights.device) for slow, weights in zip(self.slow or initial, fast, strict=True)]
+        self.slow = [part_like(slow, weights) for slow, weights in zip(self.slow or initial, fast, strict=True)]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -47,8 +49,9 @@ class WeightInterpolation(Callback):
         if trainer.global_step > self.steps_seen:
             self.steps_seen = trainer.global_step
             if self.steps_seen % self.every == 0:
-                fast = [weights.to(slow.dtype) for slow, weights in zip(self.slow, self.fast(pl_module), strict=True)]
-                interpolate_(self.slow, fast, self.tau)
+                slow = [own_part(weights) for weights in self.slow]
+                fast = [own_part(weights) for weights in self.fast(pl_module)]
+                interpolate_(slow, [new.to(old.dtype) for old, new in zip(slow, fast, strict=True)], self.tau)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate the slow weights."""

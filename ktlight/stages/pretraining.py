@@ -45,7 +45,14 @@ def on_the_spot(config: DictConfig) -> DictConfig:
     """
     alone = copy.deepcopy(config)
     alone.trainer.update(
-        {"max_epochs": config.pretrain.epochs, "devices": 1, "num_nodes": 1, "strategy": "auto", "compile": None}
+        {
+            "max_epochs": config.pretrain.epochs,
+            "devices": 1,
+            "num_nodes": 1,
+            "strategy": "auto",
+            "compile": None,
+            "sync_batchnorm": False,
+        }
     )
     return alone
 
@@ -73,6 +80,7 @@ def pretraining_recipe(config: DictConfig, model: ModelConfig, dataset: ImageDat
         "processes": trainer.world_size,
         "precision": trainer.precision,
         **{key: config.trainer[key] for key in ("channels_last", "compile", "deterministic")},
+        **({"sync_batchnorm": True} if config.trainer.sync_batchnorm else {}),  # without it, as before there was one
     }
     start = initial_weights(model, options["init"])
     data = {key: config.data[key] for key in ("fraction", "holdout", "canvas")}

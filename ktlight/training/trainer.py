@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,14 @@ from ktlight.data.datamodule import ImageDataModule
 from ktlight.errors import UserError
 from ktlight.methods.base import TransferMethod
 from ktlight.methods.context import TrainingContext
+from ktlight.models.synchronization import synchronized
 from ktlight.report.curves import Curves
 from ktlight.report.folder import RunFolder
 from ktlight.routing.router import SampleRouter
 from ktlight.training.checkpoints import EpochCheckpoint, WholeCheckpoints
 from ktlight.training.compilation import compile_step
 from ktlight.training.preemption import Leaving, keep_signals_from
+from ktlight.training.sharded import FSDP, sharded
 from ktlight.training.started import resolved, started
 
 logger = logging.getLogger(__name__)
@@ -64,7 +67,7 @@ def build_trainer(
             accelerator=config.accelerator,
             devices=devices,
             num_nodes=nodes,
-            strategy=config.strategy,
+            strategy=sharded(config, precision(config)) if config.strategy == FSDP else config.strategy,
             precision=precision(config),
             max_epochs=max_epochs,
             check_val_every_n_epoch=validate_every or 1,
@@ -84,6 +87,11 @@ def build_trainer(
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(f"an option of trainer does not work here: {error}") from error
     keep_signals_from(trainer)
+    if config.sync_batchnorm and (trainer.world_size == 1 or trainer.strategy.root_device.type == "cpu"):
+        raise UserError(
+            "trainer.sync_batchnorm=true: PyTorch synchronises BatchNorm over several GPUs, and this run has "
+            f"{trainer.world_size} {trainer.strategy.root_device.type} process(es); leave it out"
+        )
     if trainer.world_size > 1 and _sweeps_in_one_process():
         raise UserError(
             f"{trainer.world_size} devices for trainer.devices={config.devices}, and in a sweep each of their "
@@ -139,7 +147,8 @@ def fit(
     """
     resumed = resume and folder.checkpoint.exists()
     curves = Curves(folder.path / "curves.csv", resume=resumed)
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    channels_last = config.channels_last and config.strategy != FSDP  # which takes contiguous weights only
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     for network in method.networks[: method.learners]:
         network.network.to(memory_format=layout)
     if config.compile:
@@ -158,7 +167,8 @@ def fit(
         logger.info(
             "Continuing after epoch %d of %d, from %s", folder.epochs_kept()["."], max_epochs, folder.checkpoint
         )
-    trainer.fit(method, datamodule=data, ckpt_path=folder.checkpoint if resumed else None, weights_only=True)
+    with synchronized(method.networks[: method.learners]) if config.sync_batchnorm else nullcontext():
+        trainer.fit(method, datamodule=data, ckpt_path=folder.checkpoint if resumed else None, weights_only=True)
     return curves
 
 

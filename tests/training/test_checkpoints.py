@@ -18,7 +18,7 @@ EPOCHS = 4
 CONFIG = {
     "accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true",
     "check_val_every_n_epoch": 1, "accumulate_grad_batches": 1, "gradient_clip_val": None, "channels_last": False,
-    "compile": None, "deterministic": False, "progress": False,
+    "compile": None, "sync_batchnorm": False, "deterministic": False, "progress": False,
 }  # fmt: skip
 
 

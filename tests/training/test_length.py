@@ -12,7 +12,7 @@ from tests import tiny
 RECIPE = {"epochs": 2, "steps": 60, "max_steps": None, "parameters": None}
 BUILT = {
     "accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true", "progress": False,
-    "check_val_every_n_epoch": None, "gradient_clip_val": None, "deterministic": False,
+    "check_val_every_n_epoch": None, "gradient_clip_val": None, "deterministic": False, "sync_batchnorm": False,
 }  # fmt: skip
 
 

@@ -1,0 +1,52 @@
+"""Two processes of one run, as torchrun starts them, forked from this one, so that nothing is imported again."""
+
+import multiprocessing
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from conftest import run_here
+from lightning_utilities.core.rank_zero import rank_zero_only
+
+RANKS = 2
+
+
+def run_in_ranks(
+    commands: Sequence[Sequence[str]], folder: Path, prepare: Callable[[], object] = lambda: None
+) -> list[int]:
+    """Run commands one after the other in both processes, and return how each ended in the first one.
+
+    What they print is in ``0.txt`` and ``1.txt``. Models have to be in the zoo: the first process could not train one
+    alone, as it does at the start of a run, where the two have not met yet.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "TORCHELASTIC_RUN_ID": "test"}
+    world |= {"WORLD_SIZE": str(RANKS), "LOCAL_WORLD_SIZE": str(RANKS), "GROUP_RANK": "0", "GROUP_WORLD_SIZE": "1"}
+    forked = multiprocessing.get_context("fork")
+    codes = forked.SimpleQueue()
+
+    def run(rank: int) -> None:
+        os.environ.update(world, RANK=str(rank), LOCAL_RANK=str(rank))
+        rank_zero_only.rank = rank  # type: ignore[attr-defined]  # read once, at import
+        sys.stdout = sys.stderr = (folder / f"{rank}.txt").open("w", buffering=1)
+        prepare()
+        for command in commands:
+            code = run_here(*command)
+            if rank == 0:
+                codes.put(code)
+
+    ranks = [
+        multiprocessing.get_context("fork").Process(target=run, args=(rank,), daemon=True) for rank in range(RANKS)
+    ]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(200)
+    ended = [process.exitcode for process in ranks]
+    for process in ranks:
+        process.kill()
+    assert ended == [0] * RANKS, "".join((folder / f"{rank}.txt").read_text() for rank in range(RANKS))
+    return [codes.get() for _ in commands]
