@@ -33,7 +33,11 @@ CONF = config_directory()
 FILES = sorted(
     file.relative_to(CONF) for file in CONF.rglob("*.yaml") if file.relative_to(CONF).parts[0] not in NO_GROUPS
 )
-CHOICES = [(file.parts[0], file.stem) for file in FILES if len(file.parts) > 1 and file.stem != BASE]
+CHOICES = [
+    (file.parts[0], str(file.relative_to(file.parts[0]).with_suffix("")))
+    for file in FILES
+    if len(file.parts) > 1 and file.stem != BASE
+]
 METHODS, ROUTERS, RESTRAINTS, TRAINERS, OPTIMIZERS, DATA = (
     [choice for group, choice in CHOICES if group == wanted]
     for wanted in ("method", "router", "restraint", "trainer", "optim", "data")
