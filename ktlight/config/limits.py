@@ -80,6 +80,8 @@ OPTIONS: dict[str, Limit] = {
     "recommend.batch_size": COUNT,
     "recommend.lr_scale": POSITIVE,
     "transfer.part": ("all", "head"),
+    "schedule.name": ("parallel", "sequential", "soup"),
+    "guard.name": ("off", "rollback", "wise"),
     "schedule.order": ("given", "asc", "desc", "random"),
     "schedule.average": ("uniform", "greedy"),
     "store.mode": ("auto", "fill", "readonly", "off"),

@@ -1,6 +1,7 @@
 """Checks the command-line overrides before Hydra runs, so that a wrong name gets one line and a suggestion."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -21,6 +22,8 @@ from ktlight.errors import UserError, nearest
 
 LISTS = ("students", "teachers", "models")
 """Options that take a list of models."""
+LONGEST = 200
+"""Letters of an option's name; Hydra would look for a file of that name."""
 
 
 def check_overrides(
@@ -49,8 +52,9 @@ def check_overrides(
         if not Path(folder).is_dir():
             raise UserError(f"there is no folder {folder}, which --config-dir names")
     check_folders([*config_directories, *search_folders(overrides)])
-    search = [f"hydra.searchpath=[{','.join(f'file://{path}' for path in config_directories)}]"]
-    search *= bool(config_directories)
+    folders = ",".join(f"file://{path}" for path in config_directories)
+    search = (f"hydra.searchpath=[{folders}]",) if folders else ()
+    _choices.cache_clear()  # folders may have changed
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         parsed = [_parse(override) for override in overrides]
         groups = [override for override in parsed if _is_group(override, search)]
@@ -66,7 +70,10 @@ def check_overrides(
     check_config(config)
     check_composed(config)
     check_combinations(config, parsed)
-    check_launcher(config, parsed, multirun or config.hydra.mode == RunMode.MULTIRUN)
+    is_sweep = multirun or config.hydra.mode == RunMode.MULTIRUN
+    if several := [override for override in parsed if override.is_sweep_override() and not is_sweep]:
+        raise UserError(f"several values, as in {several[0].input_line}, make a sweep: put -m before the options")
+    check_launcher(config, parsed, is_sweep)
     return config
 
 
@@ -75,16 +82,30 @@ def _parse(override: str) -> Override:
     try:
         parsed = parser.parse_overrides([override])[0]
     except HydraException as error:
-        reason = next(line for line in reversed(str(error).splitlines()) if not line.startswith("See "))
         raise UserError(
-            f"cannot read '{override}' ({reason}): write option=value, and quotes around a value that holds spaces, "
-            "brackets or commas, as in 'option=\"a, b\"'"
+            f"cannot read '{_in_a_line(override)}' ({_reason(override, str(error))}): write option=value, and quotes "
+            "around a value that holds spaces, brackets, commas or letters beyond a to z, as in 'option=\"a, b\"'"
         ) from error
+    if len(parsed.key_or_group) > LONGEST:
+        raise UserError(f"unknown option '{parsed.key_or_group[:40]}...', of {len(parsed.key_or_group)} letters")
     if parsed.is_delete() and not parsed.key_or_group.startswith("hydra"):
         raise UserError(f"{override}: an option cannot be taken away, only given another value")
     if parsed.key_or_group in LISTS and parsed.value_type == ValueType.GLOB_CHOICE_SWEEP:
         raise UserError(f"{override} is no list of models: write '{override.replace('=', '=[', 1)}]'")
     return parsed
+
+
+def _reason(override: str, message: str) -> str:
+    """Return why Hydra cannot read an override: in words, or the character that its mark points to."""
+    *lines, last = [line for line in message.splitlines() if not line.startswith("See ")]
+    if last.strip() != "^":
+        return last
+    position = last.index("^") - len(lines[0].partition(": ")[0]) - len(": ")
+    return f"at {override[position : position + 1]!r}"
+
+
+def _in_a_line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def _compose(config_name: str, overrides: list[str]) -> DictConfig:
@@ -105,7 +126,7 @@ def _first(override: Override) -> str:
     return f"{_key(override)}={next(_values(override))}"
 
 
-def _is_group(override: Override, search: list[str]) -> bool:
+def _is_group(override: Override, search: tuple[str, ...]) -> bool:
     # `experiment=...` and its like; `~group` removes one, and `group@package` is left to Hydra
     named = _choices(override.key_or_group, search)
     return bool(named) and override.package is None and not override.is_delete()
@@ -123,7 +144,7 @@ def _values(override: Override) -> Iterator[str]:
         yield override.get_value_element_as_str()
 
 
-def _check_choices(override: Override, search: list[str]) -> None:
+def _check_choices(override: Override, search: tuple[str, ...]) -> None:
     group = override.key_or_group
     known = [*_choices(group, search), *(model_choices() if group in MODEL_GROUPS else _nested_choices(group))]
     for value in _values(override):
@@ -139,9 +160,11 @@ def _check_choices(override: Override, search: list[str]) -> None:
         raise UserError(f"unknown {kind} '{value}' in {group}={value}.{nearest(value, known)}{listing}")
 
 
-def _choices(group: str, search: list[str]) -> list[str]:
+@cache
+def _choices(group: str, search: tuple[str, ...]) -> list[str]:
     """Return the choices of a group, including those in further config folders."""
-    options = GlobalHydra.instance().config_loader().get_group_options(group, config_name="config", overrides=search)
+    loader = GlobalHydra.instance().config_loader()
+    options = loader.get_group_options(group, config_name="config", overrides=list(search))
     return [option for option in options if option != BASE]
 
 
