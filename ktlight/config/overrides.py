@@ -51,12 +51,12 @@ def check_overrides(
     for folder in config_directories:
         if not Path(folder).is_dir():
             raise UserError(f"there is no folder {folder}, which --config-dir names")
-    check_folders([*config_directories, *search_folders(overrides)])
     folders = ",".join(f"file://{path}" for path in config_directories)
     search = (f"hydra.searchpath=[{folders}]",) if folders else ()
     _choices.cache_clear()  # folders may have changed
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         parsed = [_parse(override) for override in overrides]
+        check_folders([*config_directories, *search_folders(overrides)])
         groups = [override for override in parsed if _is_group(override, search)]
         for override in groups:
             _check_choices(override, search)
