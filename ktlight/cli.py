@@ -84,7 +84,8 @@ def run(config: DictConfig) -> Any:
     try:
         with leaving_when_asked():
             leave_if_asked()
-            return run_task(config)
+            results = run_task(config)
+            return results if config.sweep.objective is None else results[config.sweep.objective]
     except Preempted as stop:
         if config.launcher.name == "slurm":  # a job that returned would count as done, in the queue again or not
             sys.exit(STATUS)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import discover, evaluate, input, measure, page, recipes, runs, startup, step, store
+from bench import discover, evaluate, input, measure, page, recipes, runs, startup, step, store, sweep
 
-BENCHMARKS = (step, runs, store, input, startup, evaluate, page, discover)
+BENCHMARKS = (step, runs, store, input, startup, evaluate, page, discover, sweep)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda module: module.__name__)

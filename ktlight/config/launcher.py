@@ -25,6 +25,8 @@ def missing_package(message: str) -> str | None:
     for launcher, extra in EXTRAS.items():
         if f"hydra/launcher/{launcher}'" in message:
             return f"launcher={extra} needs its package: pip install 'ktlight[{extra}]'"
+    if "hydra/sweeper/optuna'" in message:
+        return "experiment=sweep/optuna needs its package: pip install 'ktlight[optuna]'"
     return None
 
 

@@ -17,7 +17,13 @@ VARIABLE = "KTLIGHT_TRUSTED"
 """Environment variable with the further packages to trust, separated by commas; no config can set it."""
 PARTS = ("ktlight.data", "ktlight.methods", "ktlight.restraints", "ktlight.routing", "torch.optim", "timm.optim")
 """Packages that the parts of a run come from."""
-ENGINES = ("hydra._internal.core_plugins", "hydra.experimental.callbacks", "hydra_plugins", "ktlight")
+ENGINES = (
+    "hydra._internal.core_plugins",
+    "hydra.experimental.callbacks",
+    "hydra_plugins",
+    "ktlight",
+    "optuna.samplers",
+)
 """Packages that launchers, sweepers, callbacks and loggers come from."""
 HANDLERS = re.compile(r"logging\.\w+|logging\.handlers\.(Timed)?RotatingFileHandler")
 STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
