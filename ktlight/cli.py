@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ktlight.config.instantiate import check_parts
 from ktlight.config.location import config_directory
-from ktlight.config.overrides import check_overrides
+from ktlight.config.overrides import check_overrides, check_several
 from ktlight.config.sweep import show_comparison
 from ktlight.config.trust import check_folders
 from ktlight.errors import Preempted, UserError
@@ -188,6 +188,7 @@ def _check(arguments: list[str]) -> DictConfig | None:
     if typed.cfg or typed.info:
         return None
     is_sweep = typed.multirun or config.hydra.mode == RunMode.MULTIRUN
+    check_several(typed.overrides, is_sweep)
     if named_task(config).parts:
         check_parts(config)
     if named_task(config).looks:

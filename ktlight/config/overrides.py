@@ -71,10 +71,15 @@ def check_overrides(
     check_composed(config)
     check_combinations(config, parsed)
     is_sweep = multirun or config.hydra.mode == RunMode.MULTIRUN
-    if several := [override for override in parsed if override.is_sweep_override() and not is_sweep]:
-        raise UserError(f"several values, as in {several[0].input_line}, make a sweep: put -m before the options")
     check_launcher(config, parsed, is_sweep)
     return config
+
+
+def check_several(overrides: Sequence[str], is_sweep: bool) -> None:
+    """Raise `UserError` if an override, known to be readable, has several values, which only a sweep can have."""
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if override.is_sweep_override() and not is_sweep:
+            raise UserError(f"several values, as in {override.input_line}, make a sweep: put -m before the options")
 
 
 def _parse(override: str) -> Override:
