@@ -137,6 +137,15 @@ def test_slurm() -> None:
     assert hydras("launcher=slurm", "launcher.gpus_per_job=1")["gpus_per_node"] == 1
 
 
+def test_slurm_takes_no_longer_arrays() -> None:
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        sizes = [
+            compose("config", [f"launcher={name}"], return_hydra_config=True).hydra.sweeper.max_batch_size
+            for name in ("slurm", "joblib")
+        ]
+    assert sizes == [1000, None]
+
+
 def test_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs ktlight[ray]")
     monkeypatch.setattr(engines, "gpus_here", lambda accelerator: 2 * (accelerator != "cpu"))
