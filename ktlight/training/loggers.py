@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
@@ -23,7 +22,7 @@ from ktlight.publication.weights_and_biases.tracking import PREEMPTED, Tracked, 
 from ktlight.report.files import write_text
 from ktlight.report.folder import RunFolder
 from ktlight.training.failing import UNEXPECTED, errors_to_mend, in_a_line
-from ktlight.training.processes import is_first_process
+from ktlight.training.processes import is_first_process, is_job_of_a_sweep
 
 WANDB_ID = "wandb_id.txt"
 STEP = "trainer/global_step"
@@ -190,6 +189,4 @@ def log_run_page(loggers: list[Logger], page: Page, file: Path) -> None:
 
 
 def _sweep_name() -> str | None:
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return str(HydraConfig.get().sweep.dir).replace("/", "-")
-    return None
+    return str(HydraConfig.get().sweep.dir).replace("/", "-") if is_job_of_a_sweep() else None

@@ -1,4 +1,4 @@
-"""The processes of a distributed run: which one writes, broadcasting values, and barriers.
+"""The processes of a run: what started them, which one writes, broadcasting values, and barriers.
 
 Nothing here loads torch or Lightning: where they are not loaded yet, there is one process.
 """
@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TypeVar
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
@@ -18,6 +20,11 @@ def is_first_process() -> bool:
     """Return whether this process is the one that writes files."""
     started_as = next((os.environ[name] for name in RANKS if name in os.environ), "0")
     return int(getattr(rank_zero_only, "rank", started_as)) == 0  # Lightning sets it when it is imported
+
+
+def is_job_of_a_sweep() -> bool:
+    """Return whether this process runs a job of a sweep, wherever the sweep's launcher started it."""
+    return bool(HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
 def agreed(value: Decision) -> Decision:

@@ -15,7 +15,7 @@ from ktlight.report.folder import RunFolder
 from ktlight.report.owned import check_owned, locked
 from ktlight.report.schema import SCHEMA
 from ktlight.training.failing import errors_to_mend, failure_noted, nothing_but_leaving
-from ktlight.training.processes import is_first_process, wait_for_all
+from ktlight.training.processes import is_first_process, is_job_of_a_sweep, wait_for_all
 
 if TYPE_CHECKING:  # a report needs neither images nor models, nor the seconds that loading torch takes
     from ktlight.data.dataset import ImageDataset
@@ -108,7 +108,7 @@ def opened(config: DictConfig, path: Path, option: str) -> Iterator[Run]:
     with locked(folder.path):
         if config.resume and folder.results_file.exists() and folder.config_file.exists():
             folder.check_config(lasting(config))
-        elif config.resume and not to_resume:
+        elif config.resume and not to_resume and not is_job_of_a_sweep():
             logger.info("Nothing to resume in %s: starting from the beginning", folder.path)
         with failure_noted(folder.path), nothing_but_leaving(), errors_to_mend():
             yield Run(config, folder)

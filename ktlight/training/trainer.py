@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from lightning import Trainer
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -34,6 +33,7 @@ from ktlight.routing.router import SampleRouter
 from ktlight.training.checkpoints import EpochCheckpoint, WholeCheckpoints
 from ktlight.training.compilation import compile_step
 from ktlight.training.preemption import Leaving, keep_signals_from
+from ktlight.training.processes import is_job_of_a_sweep
 from ktlight.training.sharded import FSDP, sharded
 from ktlight.training.started import resolved, started
 
@@ -215,9 +215,7 @@ class EpochSeed(Callback):
 
 
 def _sweeps_in_one_process() -> bool:
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return False
-    return "submitit" not in HydraConfig.get().launcher._target_
+    return is_job_of_a_sweep() and "submitit" not in HydraConfig.get().launcher._target_
 
 
 def _quiet() -> None:
