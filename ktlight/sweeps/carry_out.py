@@ -19,7 +19,9 @@ Launch = Callable[[Sequence[Job]], Exception | None]
 Needs = Mapping[str, Collection[str]]
 """By the folder of a run, those of the jobs that prepare its models."""
 ATTEMPTS: Mapping[str, int] = {"input/output": 3, "memory": 2}
-"""How often a run that fails in such a way is tried before somebody has to ask for it."""
+"""How often a run that fails in such a way is tried unasked."""
+DISK = "input/output"
+"""A command given again is somebody's word that there is room now."""
 
 
 class Rules(NamedTuple):
@@ -76,7 +78,7 @@ def due(found: Sequence[Standing], rules: Rules) -> list[Job]:
 
 def _is_due(found: Standing, retry: bool) -> bool:
     if found.state == State.FAILED:
-        return retry or _has_attempts(found.failure)
+        return retry or found.kind == DISK or _has_attempts(found.failure)
     return found.state in (State.ABSENT, State.INTERRUPTED)
 
 

@@ -89,7 +89,7 @@ def test_each_kind_of_failure_is_repeated_as_it_should_be(tmp_path: Path) -> Non
     found = states(tmp_path, all_jobs)
     assert {name for name, state in found.items() if state == State.DONE} == {"fine", "disk", "large"}
     carry_out(tmp_path, all_jobs, {}, launcher, RESUME)
-    assert sum(launcher.attempts.values()) == 13
+    assert sum(launcher.attempts.values()) == 14 and launcher.attempts["network"] == 4  # there may be room now
     carry_out(tmp_path, all_jobs, {}, launcher, RESUME._replace(retry=True))
     assert launcher.attempts["user"] == 2 and launcher.attempts["fine"] == 1
 
