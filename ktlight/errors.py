@@ -21,6 +21,10 @@ class UserError(Exception):
     kind: ClassVar[str] = "user"
 
 
+class Refused(UserError):  # noqa: N818
+    """A folder holds what this command may not go on with or replace; nothing was tried, so nothing has failed."""
+
+
 class OutOfMemory(UserError):  # noqa: N818  (what happened, not what failed)
     """The memory of the device or the machine was full: the same run may have room alone."""
 

@@ -55,6 +55,8 @@ def composed() -> Iterator[Callable[..., DictConfig]]:
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES, ids=lambda value: value)
 def test_composes(group: str, choice: str, composed: Callable[..., DictConfig]) -> None:
+    if (group, choice) == ("launcher", "ray"):
+        pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs pip install 'ktlight[ray]'")
     config = composed(f"{group}={choice}")
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert [get_object(target) for target in _targets(plain)]

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ktlight.errors import UserError
+from ktlight.errors import Refused
 from ktlight.report.failure import FAILURE
 from ktlight.report.files import write_atomically, write_text
 from ktlight.report.owned import files_of_a_run
@@ -141,18 +141,18 @@ class RunFolder:
         """Write the resolved config; a run that is resumed must have the config it was started with.
 
         Raises:
-            UserError: The folder holds an unfinished run of another config.
+            Refused: The folder holds an unfinished run of another config.
         """
         if self.config_file.exists() and self.checkpoints:
             self.check_config(text)
         write_text(self.config_file, text)
 
     def check_config(self, text: str) -> None:
-        """Raise `UserError` unless the config of the run here starts with ``text``."""
+        """Raise `Refused` unless the config of the run here starts with ``text``."""
         old = self.config_file.read_text()
         if not old.startswith(text):
             changed = sorted(set(text.splitlines()) ^ set(old.splitlines()))
-            raise UserError(
+            raise Refused(
                 f"{self.path} holds a run with another config, so it cannot be resumed with this one. They differ in "
                 f"{'; '.join(line.strip() for line in changed[:6])}. Give the same options, or resume=false."
             )

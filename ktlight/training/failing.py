@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ktlight.errors import DISK_FULL, NotWritten, OutOfMemory, Preempted, UserError
+from ktlight.errors import DISK_FULL, NotWritten, OutOfMemory, Preempted, Refused, UserError
 from ktlight.preemption import asked_to_leave
 from ktlight.report.failure import write_failure
 from ktlight.training.processes import is_first_process
@@ -75,6 +75,8 @@ def failure_noted(folder: Path) -> Iterator[None]:
     """
     try:
         yield
+    except Refused:
+        raise
     except Exception as error:
         if is_first_process() and not (folder / "results.json").exists():
             known = isinstance(error, UserError)

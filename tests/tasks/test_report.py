@@ -82,7 +82,7 @@ def test_the_paper_alone_and_beside(command: Command, shared: Path, tmp_path: Pa
         (["runs=newer"], "schema 99"),
         (["runs=[1]"], "must be folders"),
         (["report.paper=nowhere.csv"], "No such file"),
-        (["run=runs"], "Did you mean runs?"),
+        (["run=runs"], "Did you mean runs"),
     ],
 )
 def test_what_cannot_be_reported(arguments: list[str], says: str, command: Command, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def undisturbed(run_in: Callable[..., Path], zoo: dict[str, Path]) -> Path:
 @pytest.mark.parametrize(("at", "kept"), [(STEPS + 3, 0), (2 * STEPS, 2), (3 * STEPS, 3)])
 def test_a_run_leaves_at_the_end_of_a_step_and_goes_on_bit_for_bit(
     at: int, kept: int, undisturbed: Path, command: Command, tmp_path: Path, asked: Callable[..., list[int]],
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, cache: Path,
 ) -> None:  # fmt: skip
     ran = asked(at, SIGNALS[at % 3])
     left = command(*RUN, "hydra.run.dir=run")
@@ -80,7 +80,7 @@ def test_a_run_leaves_at_the_end_of_a_step_and_goes_on_bit_for_bit(
 
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KTLIGHT_CACHE", os.environ["KTLIGHT_CACHE"])
+    monkeypatch.setenv("KTLIGHT_CACHE", str(cache))
     assert command(*RUN, "hydra.run.dir=run", "resume=true").code == 0
     assert_same_run(tmp_path / "run", undisturbed)
 

@@ -115,7 +115,7 @@ def test_the_student_is_an_ordinary_model(runs: Path) -> None:
 
 def test_only_the_first_process_writes(runs: Path) -> None:
     assert (runs / "1.txt").read_text() == "error: stopped\n"
-    assert {path.name for path in runs.glob("**/.*")} <= {".lock"}
+    assert {path.name for path in runs.glob("**/.*")} <= {".lock", ".hydra"}
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "resnet18", "convnext_atto", "swin_tiny_patch4_window7_224"])
