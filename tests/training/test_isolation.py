@@ -3,6 +3,7 @@ import os
 import random
 import signal
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,12 @@ def disturb() -> None:
 
 
 @pytest.fixture
-def before(monkeypatch: pytest.MonkeyPatch) -> Process:
+def before(monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
     monkeypatch.setenv("PL_MINE", "1")
     logging.getLogger("lightning.pytorch")  # there wherever a run is
-    return process()
+    found = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in the background
+    yield process()
+    signal.signal(signal.SIGINT, found)
 
 
 def test_everything_is_put_back(before: Process) -> None:
