@@ -54,6 +54,7 @@ def disturb() -> None:
 def before(monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
     monkeypatch.setenv("PL_MINE", "1")
     logging.getLogger("lightning.pytorch")  # there wherever a run is
+    Plugins.instance()  # loading plugins for the first time may draw random numbers
     found = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in the background
     yield process()
     signal.signal(signal.SIGINT, found)
