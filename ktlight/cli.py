@@ -45,7 +45,7 @@ def main() -> None:
         config = _check(sys.argv[1:])
         if config is not None and (looked := _look(config)) is not None:
             sys.exit(looked)
-        _run_jobs()
+        _run_jobs(config)
     except UserError as error:
         sys.exit(f"error: {redacted(error)}")
     except KeyboardInterrupt as stop:
@@ -67,10 +67,10 @@ def main() -> None:
         sys.exit(STATUS)
 
 
-def _run_jobs() -> None:
+def _run_jobs(config: DictConfig | None) -> None:
     """Let Hydra run the job, or those of a sweep, and show what came of these."""
     try:
-        with leaving_when_asked():
+        with leaving_when_asked(pass_on=config is not None and config.launcher.name == "joblib"):
             hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(Job(run))()
     finally:
         if not isinstance(sys.exception(), Preempted):  # which is to end soon

@@ -1,7 +1,6 @@
 """Random command lines, valid and broken: no traceback, a line where one is refused, nothing half done."""
 
 import copy
-import os
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from ktlight.config.location import BASE, config_directory
 from ktlight.preemption import STATUS
 from ktlight.report.state import State, state_of
 
-LINES = int(os.environ.get("KTLIGHT_FUZZ_LINES", 100))  # 500 take two minutes
+LINES = 500
 TESTS = 10
 LONG = "x" * 5000
 MODELS = ("test_vit", "test_resnet", "resnet50", "vit_s", "convnext_tiny", "resnet18.a1_in1k", "test_efficientnet")

@@ -52,7 +52,7 @@ def check_launcher(config: DictConfig, overrides: Sequence[Override], is_sweep: 
             )
         return
     _check_overrides(name, overrides)
-    _check_single_process(name)
+    _check_single_process()
     if name == "slurm":
         _check_slurm(config)
     else:
@@ -72,7 +72,7 @@ def _check_overrides(name: str, overrides: Sequence[Override]) -> None:
             raise UserError(f"{line}: a job has a process for each device; say trainer.devices and trainer.num_nodes")
 
 
-def _check_single_process(name: str) -> None:
+def _check_single_process() -> None:
     for variable, starter in (("SLURM_STEP_NUM_TASKS", "srun"), ("WORLD_SIZE", "torchrun")):
         if int(os.environ.get(variable) or 1) > 1:
             raise UserError(

@@ -61,7 +61,7 @@ def finished_transfers(
         known: Models at hand, frozen.
         method: Returns the config with a method; raises `UserError` if it cannot be probed.
     """
-    runs, left_out = read_runs(folders_of(patterns, "recommend.runs"))
+    runs, left_out = read_runs(folders_of(patterns, "recommend.runs="))
     at_hand = {model.weights_hash(): model for model in known}
     transfers = []
     for run in runs:

@@ -26,12 +26,12 @@ class Unreadable(NamedTuple):
         return f"left out {self.folder}: {self.reason}"
 
 
-def folders_of(patterns: str | Sequence[str], option: str = "runs") -> list[Path]:
+def folders_of(patterns: str | Sequence[str], typed: str = "runs=") -> list[Path]:
     """Return the folders that patterns name, without those inside another; ``runs/**`` is all below ``runs``.
 
     Args:
         patterns: One or several.
-        option: Where the user gave them.
+        typed: What the user typed before them.
 
     Raises:
         UserError: If one names nothing, or no folder.
@@ -43,7 +43,7 @@ def folders_of(patterns: str | Sequence[str], option: str = "runs") -> list[Path
         folders = [path for path in start.glob(str(base.relative_to(start))) if path.is_dir()]
         if not folders:
             raise UserError(
-                f"{option}={pattern}: there is no such folder. Give folders with runs, as in '{option}=runs/**'"
+                f"{typed}{pattern}: there is no such folder. Give folders with runs, as in '{typed}runs/**'"
             )
         found.update(folders)
     return sorted(folder for folder in found if not found.intersection(folder.parents))

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from rich.markup import escape
 
 from ktlight.config.models import model_config, teacher_configs
-from ktlight.report.layout import Column, console_for_tables, fitted, said
+from ktlight.report.layout import Column, console_for_tables, duration, fitted, said
 from ktlight.report.plan import Job
 from ktlight.sweeps.composition import SweepLoader
 from ktlight.sweeps.pairs import PairRun
@@ -53,32 +53,13 @@ def told(forecast: "Forecast") -> list[tuple[str, str]]:
     models = f"{len(forecast.to_train)} of {forecast.models} are to be trained first"
     lines = [
         ("models", f"{models}: {named}" if forecast.to_train else f"all {forecast.models} are there"),
-        ("store", f"{forecast.missing} of {forecast.entries} entries are missing: {size(forecast.bytes)}"),
+        ("store", f"{forecast.missing} of {forecast.entries} entries are missing: {forecast.bytes / 1e9:.3g} GB"),
         (
             "time",
             f"{duration(forecast.seconds)} of computing, one job after the other, by the speed on {forecast.device}",
         ),
     ]
     return [*lines[:1], *(("", reason) for reason in forecast.without[:NAMED]), *lines[1:]]
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words.
-
-    >>> duration(30), duration(5400), duration(360_000)
-    ('0.01 hours', '1.5 hours', '100 hours')
-    """
-    hours = seconds / 3600
-    return f"{hours:.0f} hours" if hours >= 10 else f"{hours:.1f} hours" if hours >= 1 else f"{hours:.2f} hours"
-
-
-def size(count: int) -> str:
-    """Return a number of bytes in words.
-
-    >>> size(100_000), size(2_500_000_000)
-    ('0.0001 GB', '2.5 GB')
-    """
-    return f"{count / 1e9:.3g} GB"
 
 
 def forecast_of(loader: SweepLoader, runs: Sequence[PairRun | Job]) -> "Forecast | None":

@@ -120,7 +120,7 @@ def recommended_pairs(config: DictConfig, pattern: str) -> Iterator[Pair]:
     """
     option = f"teachers={RECOMMENDED}{pattern}"
     found = False
-    for folder in folders_of(pattern.split(","), option):
+    for folder in folders_of(pattern.split(","), f"teachers={RECOMMENDED}"):
         rows = read_rows(folder, RECOMMENDATIONS)
         if not rows or not (folder / "results.json").exists() or not (folder / "config.yaml").exists():
             raise UserError(f"{option}: {folder} holds no finished recommendation (task=recommend)")

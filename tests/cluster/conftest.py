@@ -17,8 +17,11 @@ import pytest
 from tests.cluster.slurm import missing, slurm
 from tests.conftest import REPOSITORY, figures, quick
 
-EIGHT = ("method=kl,kl_dp", "seed=0,1,2,3", "trainer.max_epochs=2")
-"""Jobs of a few seconds."""
+EIGHT = (
+    "experiment=sweep/pairs", "students=[test_vit]", "teachers=[test_convnext,test_resnet]", "methods=[kl,kl_dp]",
+    "seeds=[0,1]", "trainer.max_epochs=2",
+)  # fmt: skip
+"""Runs of a few seconds, after one that prepares the student they share."""
 LONG = ("method=kl,kl_dp", "seed=0", "trainer.max_epochs=40", "trainer.checkpoint_every_seconds=0")
 """Two jobs that are still busy when something happens to them."""
 SAME = ("pretrain.seed=0", "launcher.cpus_per_job=1")
@@ -39,6 +42,7 @@ def facts(folder: Path) -> Facts:
             hashlib.sha256((file.parent / "student" / "model.safetensors").read_bytes()).hexdigest(),
         )
         for file in folder.glob("*/results.json")
+        if not file.parent.name.startswith("prepare-")
     }
 
 

@@ -24,6 +24,19 @@ def test_eight_jobs(engine: str, tmp_path: Path, undisturbed: Undisturbed, reque
     assert facts(sweep.folder) == undisturbed(*EIGHT) and len(facts(sweep.folder)) == 8
 
 
+def test_who_asks_the_sweep_to_leave_asks_the_processes_of_joblib_too(tmp_path: Path, undisturbed: Undisturbed) -> None:
+    """They leave at the end of a step, not of the sweep; the same command goes on."""
+    sweep = Sweep(tmp_path / "sweep", LONG)
+    process = sweep.start("launcher=joblib")
+    begun = sweep.await_checkpoint(process)
+    process.terminate()  # this process alone
+    printed, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 75 and not (begun / "results.json").exists(), printed
+    sweep.run("launcher=joblib", "resume=true")
+    assert facts(sweep.folder) == undisturbed(*LONG)
+    assert "Continuing after epoch" in (begun / "run.log").read_text()
+
+
 @pytest.mark.usefixtures("on_slurm")
 @pytest.mark.parametrize("how", PUT_BACK)
 def test_a_job_is_put_back_into_the_queue(how: str, tmp_path: Path, undisturbed: Undisturbed) -> None:
