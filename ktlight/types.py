@@ -64,11 +64,13 @@ class RoutedBatch(Batch):
         source: Which source teaches each sample, ``int64 [B]``; -1 leaves the sample out.
         target: The target logits of each sample, ``float [B, C]``.
         features: The features of each candidate, ``float [B, D_m]``, for methods that need them.
+        weight: The weight of each sample in the loss, ``float [B]``, where it is not 1 for all.
     """
 
     source: Tensor
     target: Tensor
     features: NotRequired[list[Tensor]]
+    weight: NotRequired[Tensor]
 
 
 AnyBatch = TypeVar("AnyBatch", bound=Batch)

@@ -11,6 +11,7 @@ from conftest import run_here
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 RANKS = 2
+PATIENCE = 1800  # seconds: only a process that hangs takes longer, however busy the machine is
 
 
 def run_in_ranks(
@@ -44,7 +45,7 @@ def run_in_ranks(
     for process in ranks:
         process.start()
     for process in ranks:
-        process.join(200)
+        process.join(PATIENCE)
     ended = [process.exitcode for process in ranks]
     for process in ranks:
         process.kill()

@@ -10,7 +10,7 @@ from conftest import Command
 
 def test_the_default_command(zoo: dict[str, Path], start: Callable[..., Any], tmp_path: Path) -> None:
     process = start("trainer.max_epochs=1", "seed=3", "pretrain.seed=0")
-    printed, _ = process.communicate(timeout=120)
+    printed, _ = process.communicate(timeout=600)
     assert process.returncode == 0, printed
     (folder,) = (tmp_path / "runs" / "transfer").iterdir()
     results = json.loads((folder / "results.json").read_text())

@@ -74,8 +74,8 @@ def largest_classes(student_logits_BC: Tensor, target_logits_BC: Tensor, count: 
     return student_logits_BC.gather(1, classes_BK), target_BK
 
 
-def masked_mean(values_B: Tensor, source_B: Tensor) -> Tensor:
-    """Return the sum over the samples that a source teaches, divided by the whole batch; a scalar.
+def masked_mean(values_B: Tensor, source_B: Tensor, weight_B: Tensor | None = None) -> Tensor:
+    """Return the weighted sum over the samples that a source teaches, divided by the whole batch; a scalar.
 
     Dividing by the whole batch makes the weight of a sample independent of how many others are left out, and of how
     the batch is split over processes or micro-batches.
@@ -83,12 +83,14 @@ def masked_mean(values_B: Tensor, source_B: Tensor) -> Tensor:
     Args:
         values_B: The loss of each sample, ``[B]``.
         source_B: The source that teaches each sample, ``int64 [B]``; negative if the sample is left out of the loss.
+        weight_B: The weight of each sample, ``[B]``; None weighs all alike, by 1.
 
     Returns:
         The masked mean; 0, with zero gradient, if all samples are left out.
     """
     # `where`, not a product: an overflow on a sample that is left out must not turn the mean into NaN.
-    return values_B.where(source_B >= 0, 0.0).mean()
+    kept_B = values_B.where(source_B >= 0, 0.0)
+    return (kept_B if weight_B is None else weight_B * kept_B).mean()
 
 
 def _log_probabilities(

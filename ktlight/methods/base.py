@@ -13,11 +13,12 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from ktlight.errors import NotFinite, UserError
 from ktlight.functional.geometry import Framing
+from ktlight.functional.losses import masked_mean
 from ktlight.methods.context import TrainingContext
 from ktlight.methods.optimization import Optimization, configure
 from ktlight.models.classifier import Classifier
 from ktlight.models.sharding import shard, share_buffers, whole
-from ktlight.types import AnyBatch, Batch
+from ktlight.types import AnyBatch, Batch, RoutedBatch
 
 CHECK_EVERY = 50  # steps between checks of the loss, each of which synchronises with the device
 
@@ -170,6 +171,11 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
 
     def _metrics(self) -> list[MulticlassAccuracy]:
         return cast(list[MulticlassAccuracy], list(self.accuracies))
+
+
+def taught_mean(values_B: Tensor, batch: RoutedBatch) -> Tensor:
+    """Return the mean of a loss ``[B]`` over a routed batch: samples left out count 0, the others by their weight."""
+    return masked_mean(values_B, batch["source"], batch.get("weight"))
 
 
 def check_peers(name: str, networks: Sequence[Classifier]) -> None:

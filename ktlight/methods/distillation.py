@@ -9,11 +9,10 @@ from torch.nn.functional import cross_entropy
 from ktlight.functional.losses import (
     kl_divergence_per_sample,
     largest_classes,
-    masked_mean,
     soft_cross_entropy_per_sample,
 )
 from ktlight.limits import CountOrNull, Positive, Share
-from ktlight.methods.base import TransferMethod
+from ktlight.methods.base import TransferMethod, taught_mean
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
 from ktlight.types import RoutedBatch
@@ -64,9 +63,9 @@ class Distillation(TransferMethod[RoutedBatch]):
         """Return the soft term, and the label term if its weight is not 0."""
         student_BC = logits_NBC[0]
         soft_B = self.soft_loss(*largest_classes(student_BC, batch["target"], self.top_classes), self.temperature)
-        terms = {"soft": self.mixing * masked_mean(soft_B, batch["source"])}
+        terms = {"soft": self.mixing * taught_mean(soft_B, batch)}
         if self.mixing < 1:
             scores_BC = student_BC.float().softmax(1) if self.double_softmax else student_BC.float()
             label_B = cross_entropy(scores_BC, batch["label"], reduction="none")
-            terms["label"] = (1 - self.mixing) * masked_mean(label_B, batch["source"])
+            terms["label"] = (1 - self.mixing) * taught_mean(label_B, batch)
         return terms

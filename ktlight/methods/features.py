@@ -7,9 +7,9 @@ from typing import cast
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ktlight.functional.losses import kl_divergence_per_sample, masked_mean
+from ktlight.functional.losses import kl_divergence_per_sample
 from ktlight.limits import NotNegative, Positive
-from ktlight.methods.base import TransferMethod
+from ktlight.methods.base import TransferMethod, taught_mean
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
 from ktlight.types import RoutedBatch
@@ -64,7 +64,7 @@ class FeatureMethod(TransferMethod[RoutedBatch]):
         """Return the terms on logits and features from one forward pass of the student."""
         logits_BC, features_BD = cast(Classifier, self.networks[0]).logits_and_features(batch["image"])
         feature_B = self.feature_losses(features_BD, batch)
-        return {**self.terms([logits_BC], batch), "feature": self.beta * masked_mean(feature_B, batch["source"])}
+        return {**self.terms([logits_BC], batch), "feature": self.beta * taught_mean(feature_B, batch)}
 
     def terms(self, logits_NBC: Sequence[Tensor], batch: RoutedBatch) -> dict[str, Tensor]:
         """Return the label term, and the soft term if its weight is not 0."""
@@ -72,10 +72,10 @@ class FeatureMethod(TransferMethod[RoutedBatch]):
         scores_BC = student_BC.float().softmax(1) if self.double_softmax else student_BC.float()
         label_B = cross_entropy(scores_BC, batch["label"], reduction="none")
         # even with a weight of 0: DistributedDataParallel needs a gradient for the classifier layer
-        terms = {"label": self.gamma * masked_mean(label_B, batch["source"])}
+        terms = {"label": self.gamma * taught_mean(label_B, batch)}
         if self.alpha:
             soft_B = kl_divergence_per_sample(student_BC, batch["target"], self.temperature)
-            terms["soft"] = self.alpha * masked_mean(soft_B, batch["source"])
+            terms["soft"] = self.alpha * taught_mean(soft_B, batch)
         return terms
 
     @abstractmethod

@@ -49,7 +49,7 @@ def test_a_second_process_maps_what_the_first_one_made(folder: Path) -> None:
 
     process = forked.Process(target=other)
     process.start()
-    process.join(60)
+    process.join(600)
     total, own = answers.get()
     assert total == int(arrays[1].astype(np.int64).sum()) - int(arrays[1][0].astype(np.int64).sum()) + 70
     assert own < SIZE / 4
@@ -81,7 +81,7 @@ def test_many_at_once_get_the_same(folder: Path, tmp_path: Path) -> None:
         process.start()
     sums = {answers.get() for _ in range(20)}
     for process in processes:
-        process.join(60)
+        process.join(600)
     assert [process.exitcode for process in processes] == [0] * 4
     assert sums == {int(make(1)[1].astype(np.int64).sum())} and not files(folder)
 
@@ -91,7 +91,7 @@ def test_what_a_killed_process_left_is_removed(folder: Path, complete: bool) -> 
     shared("c", make)
     process = forked.Process(target=lambda: (shared("c", make) if complete else cut("c", folder), os._exit(9)))
     process.start()
-    process.join(60)
+    process.join(600)
     assert len(files(folder)) == 1
     arrays = shared("d", lambda: make(2))
     assert len(files(folder)) == 1 and np.array_equal(arrays[1], make(2)[1])

@@ -112,9 +112,9 @@ def test_processes_that_need_one_model_make_it_once(tmp_path):
     for process in (reader, *writers):
         process.start()
     for process in writers:
-        process.join(60)
+        process.join(600)
     stop.set()
-    reader.join(60)
+    reader.join(600)
     assert [process.exitcode for process in (reader, *writers)] == [0, 0, 0]
     made = (tmp_path / "made").read_text().split()
     assert len(made) == 1

@@ -47,7 +47,7 @@ def test_two_processes_equal_one(
     process = start(*options, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=32")
     one = tmp_path / "one"
     assert command(*options[:-1], f"hydra.run.dir={one}", "data.batch_size=64").code == 0
-    printed, _ = process.communicate(timeout=300)
+    printed, _ = process.communicate(timeout=1200)
     assert process.returncode == 0, printed
     two = tmp_path / "two"
 

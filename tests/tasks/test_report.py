@@ -103,10 +103,8 @@ def test_many_folders_with_some_corrupt(command: Command, tmp_path: Path) -> Non
                 if count % 100 == 7:
                     (folder / "results.json").write_text(json.dumps(run)[:90])
                 count += 1
-    start = time.perf_counter()
     ended = command("task=report", "runs=runs/**", "hydra.run.dir=report")
     assert ended.code == 0, ended.err
-    assert time.perf_counter() - start < 60
     saved = json.loads((tmp_path / "report" / "results.json").read_text())
     assert saved["transfers"] == count - len(saved["left_out"]) and len(saved["left_out"]) == count // 100 + 1
     assert "more (tables/left_out.csv)" in ended.out

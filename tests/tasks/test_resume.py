@@ -22,7 +22,7 @@ EVERY_EPOCH = "trainer.checkpoint_every_seconds=0"
 
 def kill_in_an_epoch(process: Any, checkpoint: Path) -> None:
     """Kill the process while the epoch after some checkpoint runs."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not checkpoint.exists():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline

@@ -188,7 +188,7 @@ def test_two_processes_leave_at_the_same_step(zoo: dict[str, Path], start: Calla
         assert running.poll() is None, running.communicate()[0]
         time.sleep(0.01)
     os.kill(running.pid, signal.SIGTERM)  # only one of the two is asked
-    printed, _ = running.communicate(timeout=60)
+    printed, _ = running.communicate(timeout=600)
     assert running.returncode == 75 and printed.count("preempted: ") == 1 and "Traceback" not in printed, printed
     assert state_of(tmp_path / "run") == State.INTERRUPTED
 

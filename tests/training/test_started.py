@@ -91,7 +91,7 @@ def test_two_nodes_equal_one_process(command: Command, tmp_path: Path) -> None:
         )
         for rank in (0, 1)
     ]  # fmt: skip
-    printed = [node.communicate(timeout=200)[0] for node in nodes]
+    printed = [node.communicate(timeout=1200)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], "\n".join(printed)
     assert printed[0].count("transfer delta") == 1 and "training it once" in printed[0]
     assert not printed[1].strip()
