@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from ktlight.errors import NotFinite, UserError
 from ktlight.functional.geometry import Framing
 from ktlight.functional.losses import masked_mean
+from ktlight.functional.standardization import standardize_logits
 from ktlight.methods.context import TrainingContext
 from ktlight.methods.optimization import Optimization, configure
 from ktlight.models.classifier import Classifier
@@ -52,6 +53,8 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
     """Number of the target's largest classes that the loss covers; None for all."""
     own_views: bool = False
     """Whether each network that learns sees an augmented view of its own."""
+    standardize_logits: bool = False
+    """Whether the soft loss compares standardised logits; see `compared`."""
 
     def __init__(self, networks: Sequence[Classifier], optimization: Optimization) -> None:
         super().__init__()
@@ -88,6 +91,15 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
         plain: Batch = batch
         images = [batch["image"], *(plain.get("peer_images") or [batch["image"]] * (len(self.networks) - 1))]
         return self.terms([network(image) for network, image in zip(self.networks, images, strict=True)], batch)
+
+    def compared(self, student_BC: Tensor, target_BC: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both sides' logits as a soft loss is to see them: standardised if the method says so.
+
+        Routers and target rules see them as they are.
+        """
+        if not self.standardize_logits:
+            return student_BC, target_BC
+        return standardize_logits(student_BC), standardize_logits(target_BC)
 
     def configure_model(self) -> None:
         """Under ``trainer=fsdp``, train copies of the networks, each process with its part of them."""

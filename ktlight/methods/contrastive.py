@@ -47,6 +47,7 @@ class CRD(FeatureMethod):
         contrast_temperature: Similarities are divided by it.
         momentum: Weight of the old vector when a bank row is updated.
         bank_gb: Device memory limit of all banks together, in GB.
+        standardize_logits: Standardise the logits on both sides of the KL term.
     """
 
     log_normalizers_2: Tensor
@@ -69,10 +70,11 @@ class CRD(FeatureMethod):
         contrast_temperature: Positive,
         momentum: Share,
         bank_gb: Positive,
+        standardize_logits: bool = False,
     ) -> None:
         super().__init__(
             networks, optimization, name=name, beta=beta, alpha=alpha, gamma=gamma, temperature=temperature,
-            double_softmax=double_softmax,
+            double_softmax=double_softmax, standardize_logits=standardize_logits,
         )  # fmt: skip
         self.dimensions = dimensions
         self.negatives = negatives

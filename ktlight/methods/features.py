@@ -31,6 +31,7 @@ class FeatureMethod(TransferMethod[RoutedBatch]):
         gamma: Weight of the cross entropy with the labels.
         temperature: T of the KL divergence, which is multiplied by T^2.
         double_softmax: Compute the cross entropy from probabilities, not logits, as the paper's public code does.
+        standardize_logits: Standardise the logits on both sides of the KL term.
 
     Raises:
         UserError: If one of the networks has no features.
@@ -50,6 +51,7 @@ class FeatureMethod(TransferMethod[RoutedBatch]):
         gamma: NotNegative,
         temperature: Positive,
         double_softmax: bool,
+        standardize_logits: bool = False,
     ) -> None:
         super().__init__(networks[:1], optimization)
         self.name = name
@@ -58,6 +60,7 @@ class FeatureMethod(TransferMethod[RoutedBatch]):
         self.gamma = gamma
         self.temperature = temperature
         self.double_softmax = double_softmax
+        self.standardize_logits = standardize_logits
         self.student_width, *_ = [network.feature_tap.width for network in networks]
 
     def losses(self, batch: RoutedBatch) -> dict[str, Tensor]:
@@ -74,7 +77,7 @@ class FeatureMethod(TransferMethod[RoutedBatch]):
         # even with a weight of 0: DistributedDataParallel needs a gradient for the classifier layer
         terms = {"label": self.gamma * taught_mean(label_B, batch)}
         if self.alpha:
-            soft_B = kl_divergence_per_sample(student_BC, batch["target"], self.temperature)
+            soft_B = kl_divergence_per_sample(*self.compared(student_BC, batch["target"]), self.temperature)
             terms["soft"] = self.alpha * taught_mean(soft_B, batch)
         return terms
 

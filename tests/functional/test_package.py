@@ -121,3 +121,17 @@ def test_importing_loads_torch_and_nothing_heavier():
     code = imports + "; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"scipy", "sklearn", "lightning", "timm", "torchvision", "datasets", "hydra", "omegaconf"} & set(loaded)
+
+
+@pytest.mark.parametrize("name", functional.STABLE)
+def test_a_stable_name_is_the_function_of_its_module(name):
+    module = importlib.import_module(f"ktlight.functional.{functional.STABLE[name]}")
+    assert getattr(functional, name) is vars(module)[name]
+    assert name in dir(functional)
+
+
+def test_the_package_alone_loads_no_torch_and_has_no_other_names():
+    code = "import sys, ktlight.functional as f; print('torch' in sys.modules, hasattr(f, 'kl_divergences'))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == (
+        "False False\n"
+    )

@@ -88,3 +88,16 @@ def test_networks_without_features_are_refused() -> None:
 def test_the_student_learns_alone() -> None:
     method = cd(networks())
     assert len(method.networks) == method.learners == 1 and method.routed and method.needs_features
+
+
+def test_the_kl_term_alone_standardises_logits() -> None:
+    models = networks()
+    batch = {**tiny.batch(6), "source": torch.ones(6, dtype=torch.int64)}
+    batch["target"], logits = models[1](batch["image"]), models[0](batch["image"])
+    plain, standardised = (
+        cd(models, alpha=1.0, standardize_logits=on).terms([3 * logits + 1], batch) for on in (False, True)
+    )
+    assert float(standardised["label"]) == float(plain["label"])
+    expected = cd(models, alpha=1.0, standardize_logits=True).terms([logits], {**batch, "target": 2 * batch["target"]})
+    torch.testing.assert_close(standardised["soft"], expected["soft"])
+    assert float(standardised["soft"]) != pytest.approx(float(plain["soft"]), rel=0.1)
