@@ -1,6 +1,6 @@
-"""Makes every timm model a choice of the config groups ``student`` and ``teacher``, without a file for each.
+"""Makes every model a choice of the config groups ``student`` and ``teacher``, without a file for each.
 
-Hydra reads configs from sources; this one serves the two groups from the list of timm's architectures, so
+Hydra reads configs from sources; this one serves the two groups from the names that libraries know, so
 `teacher=vit_b`, `student=convnext_tiny` and the sweep `teacher=glob(vit_*)` work like any other choice.
 """
 
@@ -11,7 +11,8 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
-from ktlight.models.names import ALIASES, architectures, is_known, resolve
+from ktlight.models.libraries.library import is_known, listed_names, resolve
+from ktlight.models.names import ALIASES
 from ktlight.models.spec import ModelConfig
 
 MODEL_GROUPS = ("student", "teacher")
@@ -51,7 +52,7 @@ class ModelSource(ConfigSource):
         if config_path == "":
             return [] if results_filter == ObjectType.CONFIG else list(MODEL_GROUPS)
         if self.is_group(config_path) and results_filter != ObjectType.GROUP:
-            return sorted(architectures())
+            return listed_names()
         return []
 
 
@@ -64,7 +65,7 @@ class ModelSearchPath(SearchPathPlugin):
 
 
 def model_node(name: str) -> DictConfig:
-    """Return the config of a model by its name: timm's, or an alias."""
+    """Return the config of a model by its name: a library's, or an alias."""
     node: DictConfig = OmegaConf.structured(ModelConfig(name=name, architecture=resolve(name)))
     return node
 
@@ -77,4 +78,4 @@ def register_models() -> None:
 
 def model_choices() -> list[str]:
     """Return every valid value of ``student=`` and ``teacher=``, including aliases."""
-    return sorted({*architectures(), *ALIASES})
+    return sorted({*listed_names(), *ALIASES})

@@ -11,7 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ktlight.config.model_source import model_node
 from ktlight.errors import UserError, nearest
-from ktlight.models.names import ALIASES, architectures, is_known, resolve
+from ktlight.models.libraries.library import is_known, listed_names, resolve
+from ktlight.models.names import ALIASES
 from ktlight.models.spec import PREPROCESSING, ZOO_PREFIX, ModelConfig
 
 OPTIONS = ("checkpoint", *PREPROCESSING, "kwargs")
@@ -49,7 +50,7 @@ def listed_teachers(config: DictConfig) -> list[ModelConfig]:
 def listed_models(config: DictConfig, option: str, instead: str = "", role: str = "teacher") -> list[ModelConfig]:
     """Return the models of a list: ``teachers``, ``students`` or ``models``.
 
-    An entry is a name; ``glob(PATTERN)``, all names of timm that match and are not listed already; ``zoo:NAME``, a
+    An entry is a name; ``glob(PATTERN)``, all names that match and are not listed already; ``zoo:NAME``, a
     model of the local zoo; or a mapping with a name and further options of a model. Options left out are taken from
     ``teacher`` or another role, except for the checkpoint.
 
@@ -112,11 +113,11 @@ def pattern_of(entry: Any) -> Glob | None:
 
 
 def _matching(pattern: Glob, option: str) -> list[str]:
-    names = [str(name) for name in pattern.filter(list(architectures()))]
+    names = [str(name) for name in pattern.filter(listed_names())]
     if not names:
         typed = ", ".join(pattern.include)
         stem = pattern.include[0].strip("*?") if pattern.include else ""
-        raise UserError(f"{option}: glob({typed}) matches no model.{nearest(stem, [*ALIASES, *architectures()])}")
+        raise UserError(f"{option}: glob({typed}) matches no model.{nearest(stem, [*ALIASES, *listed_names()])}")
     return names
 
 

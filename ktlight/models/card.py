@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ktlight.models.classifier import Classifier
+from ktlight.models.libraries.library import ModelLibrary
 
 HEADER = """\
 ---
@@ -14,19 +15,14 @@ HEADER = """\
 ---
 """
 
-LOAD_TIMM = """\
-import timm
-
-model = timm.create_model("local-dir:PATH_OF_THIS_FOLDER", pretrained=True).eval()
-transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
-"""
-
 LOAD_OWN = """\
 from safetensors.torch import load_file
 
 model = {architecture}(...)  # your own class, built with the arguments it was trained with
-model.load_state_dict(load_file("PATH_OF_THIS_FOLDER/model.safetensors"))
+model.load_state_dict(load_file("{folder}/model.safetensors"))
 """
+
+FOLDER = "PATH_OF_THIS_FOLDER"
 
 PUSH = """\
 hf auth login
@@ -34,23 +30,25 @@ hf upload YOUR_NAME/MODEL_NAME PATH_OF_THIS_FOLDER .
 """
 
 
-def model_card(classifier: Classifier, record: Mapping[str, Any], *, is_timm: bool) -> str:
+def model_card(classifier: Classifier, record: Mapping[str, Any], library: ModelLibrary | None) -> str:
     """Return the card in Markdown: the model, how to load it, how it was trained, how to push it to the Hub.
 
     Args:
         classifier: The model.
         record: Training record; its plain values and intervals are shown.
-        is_timm: Whether timm can build the architecture.
+        library: The library that can build the architecture; None for a user's own network.
     """
     architecture, licence = classifier.architecture, classifier.provenance and classifier.provenance.licence
-    load = LOAD_TIMM if is_timm else LOAD_OWN.format(architecture=architecture)
-    after = '\nThen `timm.create_model("hf-hub:YOUR_NAME/MODEL_NAME", pretrained=True)` loads it anywhere.\n'
+    load = library.usage(FOLDER) if library else LOAD_OWN.format(architecture=architecture, folder=FOLDER)
+    anywhere = library and library.usage_on_hub("YOUR_NAME/MODEL_NAME")
+    after = f"\nThen `{anywhere}` loads it anywhere.\n" if anywhere else ""
     rows = [f"| {key} | {shown} |" for key, value in record.items() if (shown := _shown(value))]
     made = ["", "| | |", "|---|---|", *rows] if rows else []
-    own = "" if is_timm else " The folder holds weights only: they are to be loaded into your own class."
+    own = "" if library else " The folder holds weights only: they are to be loaded into your own class."
     licensed = [f"The weights that its training started from are licensed under {licence}.", ""] if licence else []
     header = HEADER.format(
-        licence=f"license: {licence}\n" if licence else "", library="- timm\nlibrary_name: timm\n" if is_timm else ""
+        licence=f"license: {licence}\n" if licence else "",
+        library=f"- {library.package}\nlibrary_name: {library.package}\n" if library else "",
     )
     return "\n".join(
         [
@@ -72,7 +70,7 @@ def model_card(classifier: Classifier, record: Mapping[str, Any], *, is_timm: bo
             "## Push it to the Hugging Face Hub",
             "",
             f"```bash\n{PUSH}```",
-            after if is_timm else "",
+            after,
         ]
     )
 

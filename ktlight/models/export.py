@@ -12,12 +12,12 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from timm.models import save_for_hf
 from torch import nn
 
 from ktlight.errors import NotWritten
 from ktlight.models.card import model_card
 from ktlight.models.classifier import Classifier
+from ktlight.models.libraries.library import ModelLibrary, library_of_network
 from ktlight.models.preprocess import Preprocess
 
 
@@ -26,8 +26,8 @@ def export_classifier(
 ) -> None:
     """Write the weights, their training record and a model card to ``folder``, replacing its contents.
 
-    A timm network is saved for ``timm.create_model("local-dir:<folder>", pretrained=True)``, with its constructor
-    arguments, preprocessing and class names; for a user's own network, only the state dict is saved.
+    The network of a library is saved as that library reads it, with its constructor arguments, preprocessing and class
+    names; of a user's own network, only the state dict is saved.
 
     Args:
         classifier: The classifier, on any device.
@@ -38,14 +38,14 @@ def export_classifier(
     Raises:
         NotWritten: If the folder cannot be written, for example because the disk is full.
     """
-    is_timm = hasattr(classifier.network, "pretrained_cfg")
+    library = library_of_network(classifier.network)
     with whole_folder(folder) as temporary:
-        if is_timm:
-            _write_timm(classifier, temporary, class_names)
+        if library:
+            _write_network(classifier, library, temporary, class_names)
         else:
             _write_weights(classifier.network, temporary)
         (temporary / "training_record.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        (temporary / "README.md").write_text(model_card(classifier, record, is_timm=is_timm), encoding="utf-8")
+        (temporary / "README.md").write_text(model_card(classifier, record, library), encoding="utf-8")
         for file in temporary.iterdir():  # safetensors ignores the umask and makes files private
             file.chmod((temporary / "README.md").stat().st_mode)
 
@@ -80,17 +80,12 @@ def _replace(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_timm(classifier: Classifier, folder: Path, class_names: Sequence[str]) -> None:
+def _write_network(classifier: Classifier, library: ModelLibrary, folder: Path, class_names: Sequence[str]) -> None:
     # safetensors takes neither channels-last weights nor those on a device
     network = copy.deepcopy(classifier.network).cpu().to(memory_format=torch.contiguous_format)
     preprocess = classifier.preprocess
-    save_for_hf(
-        network,
-        str(folder),
-        model_config={"label_names": list(class_names)} if class_names else None,
-        safe_serialization=True,
-        data_config=preprocess.data_config() if isinstance(preprocess, Preprocess) else None,
-    )
+    settings = preprocess.data_config() if isinstance(preprocess, Preprocess) else {}
+    library.export(network, folder, settings, class_names)
 
 
 def _write_weights(network: nn.Module, folder: Path) -> None:

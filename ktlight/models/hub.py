@@ -7,8 +7,7 @@ from torch import nn
 from ktlight.errors import UserError
 from ktlight.models.checkpoint import WEIGHT_FILES
 from ktlight.models.network import recorded_config
-from ktlight.models.recipe import HUB_PREFIX
-from ktlight.models.spec import ModelConfig
+from ktlight.models.spec import HUB_PREFIX, ModelConfig
 
 PATIENCE = 10  # seconds to wait for the Hub's first answer
 

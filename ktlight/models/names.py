@@ -1,11 +1,11 @@
-"""Model names: short aliases and every timm architecture, found without importing timm."""
+"""Names of timm's models: short aliases and every architecture, found without importing timm; names of files."""
 
 import re
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from ktlight.errors import UserError, nearest
+from ktlight.errors import UserError
 
 ALIASES: dict[str, str] = {
     "vit_t": "vit_tiny_patch16_224",
@@ -60,23 +60,14 @@ def architectures() -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def is_known(name: str) -> bool:
-    """Return whether ``name``, without its tag, is an alias or an architecture of timm."""
-    base = name.partition(".")[0]
-    return base in ALIASES or base in architectures()
+def file_name(name: str) -> str:
+    """Return a model's name for files and folders: the last two parts of a path, and nothing special in them.
 
-
-def resolve(name: str) -> str:
-    """Return timm's architecture for an alias or a timm name; a tag (``vit_b.augreg_in21k_ft_in1k``) is kept.
-
-    >>> resolve("vit_b"), resolve("resnet50.a1_in1k")
-    ('vit_base_patch16_224', 'resnet50.a1_in1k')
-
-    Raises:
-        UserError: If there is no such model; the message names the nearest ones.
+    >>> file_name("resnet50.a1_in1k"), file_name("tv:resnet18"), file_name("hf:microsoft/resnet-18")
+    ('resnet50.a1_in1k', 'tv-resnet18', 'hf-microsoft-resnet-18')
+    >>> file_name("hf:/tmp/mine/tiny vit")
+    'hf-mine-tinyvit'
     """
-    base, dot, tag = name.partition(".")
-    if is_known(name):
-        return ALIASES.get(base, base) + dot + tag
-    hint = nearest(name, [*ALIASES, *architectures()])
-    raise UserError(f"There is no model called {name!r}.{hint} Any name of timm.list_models() or an alias will do.")
+    start, colon, rest = name.rpartition(":")
+    parts = [start] * bool(colon) + rest.rstrip("/").split("/")[-2:]
+    return "-".join(re.sub(r"[^\w.+-]", "", part) for part in parts if part.strip("."))

@@ -9,10 +9,11 @@ from typing import Any
 
 from ktlight.errors import UserError
 from ktlight.models.checkpoint import find_checkpoint, weights_file
-from ktlight.models.spec import ModelConfig
+from ktlight.models.libraries.library import library_of
+from ktlight.models.names import file_name
+from ktlight.models.spec import HUB_PREFIX, ModelConfig
 
 SCRATCH = "scratch"
-HUB_PREFIX = "hf-hub:"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Recipe:
 
     @property
     def architecture(self) -> str:
-        """Timm's name, with its tag."""
+        """The library's name, with its tag."""
         return str(self.model["architecture"])
 
     @property
@@ -47,7 +48,7 @@ class Recipe:
     def name(self) -> str:
         """Name of the model in the zoo: the architecture and a digest of the rest, independent of key order."""
         digest = hashlib.sha256(json.dumps(plain(asdict(self)), sort_keys=True).encode()).hexdigest()
-        return f"{self.architecture}-{digest[:8]}"
+        return f"{file_name(self.architecture)}-{digest[:8]}"
 
 
 def make_recipe(
@@ -62,24 +63,31 @@ def make_recipe(
         training: Every option that changes the weights.
         start: Initial weights; see `initial_weights`.
     """
-    facts = {"architecture": model.architecture, "kwargs": model.kwargs, "preprocessing": model.preprocessing}
+    own = library_of(model.architecture).identity(model.architecture)
+    facts = {**own, "kwargs": model.kwargs, "preprocessing": model.preprocessing}
     return Recipe(plain(facts), plain({"identity": identity, **data}), plain(training), start)
 
 
 def initial_weights(model: ModelConfig, init: str) -> str:
     """Return an identifier of the weights that training starts from.
 
-    This is the SHA-256 of the checkpoint's weights file, plus that of the record in a timm folder; the name of the
-    Hub's weights; or ``scratch``.
+    This is the SHA-256 of the checkpoint's weights file, plus that of the record in a folder; the name of the
+    library's weights; or ``scratch``.
 
     Raises:
         UserError: If the checkpoint does not exist.
     """
-    if model.checkpoint is None:
-        return SCRATCH if init == SCRATCH else f"{init}:{model.architecture}"
-    if model.checkpoint.startswith(HUB_PREFIX):
-        return model.checkpoint
-    path = find_checkpoint(model.checkpoint)
+    if model.checkpoint is None and init == SCRATCH:
+        return SCRATCH
+    if (model.checkpoint or "").startswith(HUB_PREFIX):
+        return str(model.checkpoint)
+    location = model.checkpoint
+    if location is None or library_of(location).prefix:  # a name, and the weights that it stands for
+        own = library_of(location or model.architecture).weights(location or model.architecture)
+        if own is None or own.source != "checkpoint":
+            return location or f"{init}:{model.architecture}"
+        location = own.location
+    path = find_checkpoint(location)
     files = [weights_file(path), path / "config.json"] if path.is_dir() else [path]
     return " ".join(map(file_digest, files))
 

@@ -6,6 +6,7 @@ from typing import Any
 from ktlight.errors import UserError
 
 ZOO_PREFIX = "zoo:"
+HUB_PREFIX = "hf-hub:"
 PREPROCESSING = ("img_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
 
 
@@ -16,11 +17,11 @@ class ModelConfig:
     Preprocessing options that are null are taken from the checkpoint's own record, or else from timm's.
 
     Attributes:
-        name: The user's name for it: an alias (``vit_b``) or a timm name. It appears in tables and folders.
-        architecture: timm's name, optionally with the tag of the Hub weights (``resnet50.a1_in1k``);
-            see :func:`ktlight.models.names.resolve`. Empty: that of the zoo's model which ``checkpoint`` names.
-        checkpoint: Weights to start from: a safetensors file, a weights-only ``.pt`` or ``.pth`` file, a timm folder,
-            ``hf-hub:organisation/name`` or ``zoo:name``. None looks in the local zoo, then on the Hub.
+        name: The user's name for it: an alias (``vit_b``) or a library's name. It appears in tables and folders.
+        architecture: The library's name, optionally with the tag of the trained weights (``resnet50.a1_in1k``); see
+            :func:`ktlight.models.libraries.library.resolve`. Empty: that of the zoo's model which ``checkpoint`` names.
+        checkpoint: Weights to start from: a safetensors file, a weights-only ``.pt`` or ``.pth`` file, an exported
+            folder, ``hf-hub:organisation/name`` or ``zoo:name``. None looks in the local zoo, then on the Hub.
         img_size: Side of the square input in pixels.
         crop_pct: Share of the resized image's side that the crop keeps.
         crop_mode: ``center``, ``squash`` or ``border``.

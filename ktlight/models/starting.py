@@ -7,7 +7,7 @@ from ktlight.errors import UserError
 from ktlight.models.build import align_classes, load_network, new_classifier, provenance_of
 from ktlight.models.class_names import ForeignClasses
 from ktlight.models.classifier import Classifier
-from ktlight.models.network import classifier_layers
+from ktlight.models.features import classifier_layers
 from ktlight.models.spec import ModelConfig
 
 
@@ -50,10 +50,8 @@ def starting_classifier(
 
 def head_parameters(classifier: Classifier) -> set[str]:
     """Return the names of the parameters of the linear head, for training it alone."""
-    heads = classifier_layers(classifier.architecture)
-    names = {
-        name for name, _ in classifier.network.named_parameters() if name.startswith(tuple(f"{h}." for h in heads))
-    }
-    if not heads or not names:
+    heads = {parameter for layer in classifier_layers(classifier.network) for parameter in layer.parameters()}
+    names = {name for name, parameter in classifier.network.named_parameters() if parameter in heads}
+    if not names:
         raise UserError(f"{classifier.name} has no linear head to train alone: use pretrain.part=all")
     return names

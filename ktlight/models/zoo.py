@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from ktlight.errors import UserError, nearest
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
+from ktlight.models.libraries.library import library_of
 from ktlight.models.provenance import trained_for
 from ktlight.models.recipe import Recipe
 from ktlight.models.spec import ZOO_PREFIX
@@ -39,7 +40,7 @@ class Entry:
     """A trained model in the zoo.
 
     Attributes:
-        folder: Its folder, which timm can load.
+        folder: Its folder, which its library can load.
         given: The name given with ``pretrain.name``, if any.
         record: Its training record, and its accuracy on the validation split.
     """
@@ -90,9 +91,10 @@ class Zoo:
 
     def of_architecture(self, architecture: str, data_identity: str) -> list[Entry]:
         """Return the models of one architecture, whatever its tag, that were trained on one data set."""
-        base = architecture.partition(".")[0]
+        library = library_of(architecture)
+        base = library.untagged(library.identity(architecture)["architecture"])
         entries = self.entries(data_identity)
-        return [entry for entry in entries if entry.record["architecture"].partition(".")[0] == base]
+        return [entry for entry in entries if library.untagged(entry.record["architecture"]) == base]
 
     def named(self, name: str, data_identity: str | None = None) -> Entry:
         """Return the model with a name, given or generated: from this data set if there is one, else from any other.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ktlight.models.classifier import Classifier
+from ktlight.models.libraries.library import library_of_network
 from ktlight.report.folder import RunFolder
 from ktlight.report.table import noise, percent, short
 
@@ -32,8 +33,8 @@ class Transfer:
         rows = [f"  {name:<16}{figure:>6}  {remark}".rstrip() for name, figure, remark in self._rows()]
         weights = f"{short(self.folder.path)}/student"
         load = f"safetensors.torch.load_file('{weights}/model.safetensors')"
-        if hasattr(self.student.network, "pretrained_cfg"):
-            load = f"timm.create_model('local-dir:{weights}', pretrained=True)"
+        if library := library_of_network(self.student.network):
+            load = library.usage_line(weights)
         kept = [f"its weights  {load}"] * bool(results["epochs"])
         return "\n".join(
             [

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from ktlight.models.libraries.library import library_of
 from ktlight.report.advice import better_teacher
 from ktlight.report.layout import Column, console_for_tables, fitted
 
@@ -26,7 +27,8 @@ def print_transfer(results: Mapping[str, Any], folder: Path, next_step: str) -> 
     console.print(escape(f"folder       {short(folder)}"))
     console.print(escape(f"the page     {short(folder)}/report.html"))
     if results["epochs"]:
-        console.print(escape(f"the student  timm.create_model('local-dir:{short(folder)}/student', pretrained=True)"))
+        library = library_of(results["models"]["student"]["architecture"])
+        console.print(escape(f"the student  {library.usage_line(f'{short(folder)}/student')}"))
     console.print(escape(f"next         {next_step}"))
 
 

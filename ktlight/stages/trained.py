@@ -12,7 +12,7 @@ from ktlight.errors import UserError
 from ktlight.models.build import build_classifier, entry_provenance, provenance_of
 from ktlight.models.classifier import Classifier
 from ktlight.models.facts import line
-from ktlight.models.network import recorded_config
+from ktlight.models.libraries.library import library_of
 from ktlight.models.provenance import Provenance
 from ktlight.models.recipe import Recipe
 from ktlight.models.spec import ZOO_PREFIX, ModelConfig
@@ -83,9 +83,8 @@ def weights_at_hand(
     entry = zoo.find(pretraining_recipe(on_the_spot(config), model, dataset))
     if entry is not None:
         return replace(model, checkpoint=str(entry.folder)), entry_provenance(entry)
-    if config.data.hub_labels and recorded_config(model.architecture).has_weights:
-        return model, provenance_of(model)
-    return None
+    own = library_of(model.architecture).weights(model.architecture) if config.data.hub_labels else None
+    return (model, own) if own else None
 
 
 def locate(model: ModelConfig, zoo: Zoo, data_identity: str) -> tuple[ModelConfig, Provenance]:
@@ -108,8 +107,8 @@ def check_small_enough(config: DictConfig, model: ModelConfig, dataset: ImageDat
     there = f" The zoo has {', '.join(map(str, others))}: give one as checkpoint=." if others else ""
     raise MissingWeights(
         f"There are no trained weights of {model.name} for this data.{there} Give its checkpoint=FILE (safetensors, "
-        f".pt, a timm folder, hf-hub:ID or zoo:NAME), or train it first with: task=pretrain student={model.name} and "
-        "the same data options."
+        f".pt, an exported folder, hf-hub:ID or zoo:NAME), or train it first with: task=pretrain student={model.name} "
+        "and the same data options."
     )
 
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ktlight.config.literal import literal
 from ktlight.config.model_source import MODEL_GROUPS, ModelSource
-from ktlight.models.names import is_known, resolve
+from ktlight.models.libraries.library import is_known, resolve
 
 OF_THE_SWEEP = ("hydra.mode", "hydra.sweep.dir")
 """Options of Hydra's that every job is given by the sweep."""

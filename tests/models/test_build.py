@@ -9,7 +9,7 @@ from timm.data import ImageNetInfo
 
 from ktlight.data.dataset import numbered_classes
 from ktlight.errors import UserError
-from ktlight.models import build as build_module
+from ktlight.models import hub
 from ktlight.models.build import build_classifier, load_network, provenance_of
 from ktlight.models.class_names import reorder_classes
 from ktlight.models.export import export_classifier
@@ -116,7 +116,7 @@ def test_a_model_of_the_same_data_answers_in_their_labels_whatever_they_were_cal
 def test_the_hubs_imagenet_models_name_their_classes(monkeypatch):
     imagenet = ImageNetInfo("imagenet-1k")
     network = timm.create_model("test_resnet")
-    monkeypatch.setattr(build_module, "load_from_hub", lambda config, source: copy.deepcopy(network))
+    monkeypatch.setattr(hub, "load_from_hub", lambda config, source: copy.deepcopy(network))
     config, ids = ModelConfig("r", "test_resnet"), imagenet.label_names()
     assert build(config, ids).class_names == tuple(ids)
     assert build(config, imagenet.label_descriptions()).class_names == tuple(imagenet.label_descriptions())

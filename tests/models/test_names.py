@@ -5,7 +5,8 @@ import pytest
 import timm
 
 from ktlight.errors import UserError
-from ktlight.models.names import ALIASES, architectures, is_known, resolve
+from ktlight.models.libraries.library import is_known, resolve
+from ktlight.models.names import ALIASES, architectures
 
 
 def test_architectures_are_those_of_timm():
@@ -43,7 +44,7 @@ def test_an_unknown_name_suggests_the_nearest(wrong, meant):
 
 def test_names_are_known_without_heavy_imports():
     code = (
-        "import sys, ktlight.models, ktlight.models.spec, ktlight.models.names as names; names.resolve('vit_b'); "
+        "import sys, ktlight.models.spec, ktlight.models.libraries.library as names; names.resolve('vit_b'); "
         "print([name for name in ('torch', 'timm', 'torchvision', 'numpy') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

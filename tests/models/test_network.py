@@ -3,7 +3,7 @@ import torch
 
 from ktlight.errors import UserError
 from ktlight.models.build import new_classifier
-from ktlight.models.names import resolve
+from ktlight.models.libraries.library import resolve
 from ktlight.models.network import create_network, recorded_config, set_input_size, training_size
 from ktlight.models.spec import ModelConfig
 from tests.models.conftest import images
