@@ -89,10 +89,10 @@ def train_head(setting: Setting, head: Head, teacher: Classifier) -> None:
 
 @torch.no_grad()
 def route(router: SampleRouter, method: TransferMethod[Any], batch: Any) -> None:
-    """Write each sample's source and target into the batch."""
+    """Write into the batch what the router's callback would."""
     logits_MBC = router.ask(batch).float()
     student_BC = method.networks[0](batch["image"]) if router.rule.needs_student else None
-    batch["source"], batch["target"] = router.rule(logits_MBC, batch, student_BC)
+    router.write(batch, logits_MBC, student_BC)
 
 
 def call(callbacks: list[Callback], hook: str, loop: Loop, method: TransferMethod[Any], *more: Any) -> None:

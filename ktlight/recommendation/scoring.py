@@ -144,7 +144,7 @@ class Scorer:
         for batch in replace(data.training_features(0), batch_size=ROWS).batches():
             routed = cast(RoutedBatch, batch)
             student_BC = head(batch["image"]).requires_grad_(True)
-            routed["source"], routed["target"] = router.rule(router.ask(routed).float(), batch, student_BC.detach())
+            router.write(routed, router.ask(routed).float(), student_BC.detach())
             loss = torch.stack(list(method.terms([student_BC], routed).values())).sum()
             (pull_BC,) = torch.autograd.grad(loss, student_BC)
             share = len(pull_BC) / data.num_train

@@ -10,6 +10,7 @@ from ktlight.errors import UserError
 from ktlight.functional.calibration import fit_temperature
 from ktlight.functional.confidence import entropy, margin
 from ktlight.functional.routing import class_errors, most_confident, select_target
+from ktlight.limits import NotNegative
 from ktlight.routing.rules import Routing, RoutingRule
 from ktlight.types import Batch
 
@@ -23,10 +24,12 @@ class Margin(RoutingRule):
 
     Args:
         use_labels: Use the margin of the true class; otherwise of the class that each source itself predicts.
+        retain_weight: Of the samples that the initial student keeps.
     """
 
-    def __init__(self, use_labels: bool) -> None:
+    def __init__(self, use_labels: bool, retain_weight: NotNegative = 1.0) -> None:
         self.use_labels = use_labels
+        self.retain_weight = retain_weight
 
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return the argmax of the margin over the sources."""
@@ -35,9 +38,16 @@ class Margin(RoutingRule):
 
 
 class Entropy(RoutingRule):
-    """The source whose prediction has the lowest entropy teaches; needs no labels."""
+    """The source whose prediction has the lowest entropy teaches; needs no labels.
+
+    Args:
+        retain_weight: Of the samples that the initial student keeps.
+    """
 
     needs_full_logits = True
+
+    def __init__(self, retain_weight: NotNegative = 1.0) -> None:
+        self.retain_weight = retain_weight
 
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return the argmin of the entropy over the sources."""
@@ -54,13 +64,15 @@ class Calibrated(RoutingRule):
     Args:
         use_labels: Compare the probabilities of the true class; otherwise the highest probability of any class.
             Calibration itself always uses the labels of the held-out images.
+        retain_weight: Of the samples that the initial student keeps.
     """
 
     prepared_on = "holdout"
     needs_full_logits = True  # a temperature moves the mass of all classes
 
-    def __init__(self, use_labels: bool) -> None:
+    def __init__(self, use_labels: bool, retain_weight: NotNegative = 1.0) -> None:
         self.use_labels = use_labels
+        self.retain_weight = retain_weight
         self.temperature_M: Tensor | None = None
 
     def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> None:
@@ -86,11 +98,15 @@ class Classwise(RoutingRule):
     Mean probabilities rather than accuracies, since sources are often right on nearly all of their training images;
     compared as one minus the mean, which stays precise near 1. On memorised images this still measures memorisation
     more than knowledge. Classes without images are taught by the initial student.
+
+    Args:
+        retain_weight: Of the samples that the initial student keeps.
     """
 
     prepared_on = "training"
 
-    def __init__(self) -> None:
+    def __init__(self, retain_weight: NotNegative = 1.0) -> None:
+        self.retain_weight = retain_weight
         self.expert_C: Tensor | None = None
 
     def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> None:
@@ -117,10 +133,12 @@ class MostConfident(RoutingRule):
 
     Args:
         use_labels: Compare the probabilities of the true class; otherwise the highest probability of any class.
+        retain_weight: Of the samples that the initial student keeps.
     """
 
-    def __init__(self, use_labels: bool) -> None:
+    def __init__(self, use_labels: bool, retain_weight: NotNegative = 1.0) -> None:
         self.use_labels = use_labels
+        self.retain_weight = retain_weight
 
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return the argmax of confidence over the sources."""

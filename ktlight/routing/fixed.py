@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ktlight.errors import UserError
 from ktlight.functional.routing import random_sources, select_target
-from ktlight.limits import Seed, Share
+from ktlight.limits import NotNegative, Seed, Share
 from ktlight.routing.rules import Routing, RoutingRule, Source
 from ktlight.types import Batch
 
@@ -17,6 +17,7 @@ class Fixed(RoutingRule):
 
     def __init__(self, source: int) -> None:
         self.source = source
+        self.teachers_only = source > 0
 
     def candidates(self, sources: Sequence[Source]) -> list[Source]:
         """Return the one source."""
@@ -40,11 +41,13 @@ class Random(RoutingRule):
     Args:
         share: Probability that a teacher teaches a sample; 0 is self-distillation, 1 (one teacher) plain distillation.
         seed: Seed of the run. The choice is a function of (seed, view, index).
+        retain_weight: Of the samples that the initial student keeps.
     """
 
-    def __init__(self, share: Share, seed: Seed) -> None:
+    def __init__(self, share: Share, seed: Seed, retain_weight: NotNegative = 1.0) -> None:
         self.share = share
         self.seed = seed
+        self.retain_weight = retain_weight
 
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return the drawn source of each sample."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ktlight.errors import UserError
 from ktlight.functional.routing import flip_sources, leave_out_negative, select_target
+from ktlight.limits import NotNegative
 from ktlight.routing.rules import Routing, RoutingRule, Source
 from ktlight.types import Batch
 
@@ -20,13 +21,15 @@ class Flip(RoutingRule):
     Args:
         neutral: What teaches the rest: ``student`` (the initial one), ``teacher``, or ``average``, a third candidate:
             the mean of the teacher's and the current student's logits.
+        retain_weight: Of the samples that the initial student keeps.
     """
 
     needs_student = True
 
-    def __init__(self, neutral: Literal["student", "teacher", "average"]) -> None:
+    def __init__(self, neutral: Literal["student", "teacher", "average"], retain_weight: NotNegative = 1.0) -> None:
         self.neutral = ("student", "teacher", "average").index(neutral)
         self.has_features = neutral != "average"
+        self.retain_weight = retain_weight
 
     def candidates(self, sources: Sequence[Source]) -> list[Source]:
         """Return the initial student and the teacher."""

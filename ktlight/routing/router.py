@@ -11,8 +11,9 @@ from torch.nn.functional import one_hot
 
 from ktlight.errors import UserError
 from ktlight.functional.flips import prediction_flips
+from ktlight.functional.routing import INITIAL_STUDENT
 from ktlight.models.modes import evaluating
-from ktlight.routing.rules import RoutingRule
+from ktlight.routing.rules import Routing, RoutingRule
 from ktlight.types import Batch, FeatureSource, LogitSource, RoutedBatch
 
 KINDS = ("", "/positive_flips", "/negative_flips", "/neutral")
@@ -32,14 +33,14 @@ class SampleRouter(Callback):
         features: Whether to write the candidates' ``features`` too; every source must then be a `FeatureSource`.
 
     Raises:
-        UserError: If features are requested from a rule that teaches with the mean of two models.
+        UserError: If features are requested from a rule that teaches with the mean of several models.
     """
 
     def __init__(self, sources: Sequence[LogitSource], rule: RoutingRule, features: bool = False) -> None:
         if features and not rule.has_features:
             raise UserError(
-                "this router teaches with the mean of two models' logits, which has no features: use another one, such "
-                "as router=flip_st or flip_t, with methods that learn from features"
+                "this router teaches with the mean of several models, which has no features: use another one, such as "
+                "router=most_confident or flip_st, with methods that learn from features"
             )
         self.rule = rule
         self.features = features
@@ -70,7 +71,8 @@ class SampleRouter(Callback):
         with trainer.precision_plugin.forward_context():
             logits_MBC = self.ask(batch).float()
             student_BC = current_logits(pl_module, batch).float() if self.rule.needs_student else None
-        batch["source"], batch["target"], counts = self.route(logits_MBC, batch, student_BC)
+        self.write(batch, logits_MBC, student_BC)
+        counts = self.count(logits_MBC, batch["label"], batch["source"])
         self.counts[:, : counts.shape[1]] += counts
 
     def ask(self, batch: RoutedBatch) -> Tensor:
@@ -81,15 +83,20 @@ class SampleRouter(Callback):
         batch["features"] = [features_BD.float() for _, features_BD in answers]
         return torch.stack([logits_BC for logits_BC, _ in answers])
 
-    def route(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the source and target of each sample, and the batch's counts."""
-        source_B, target_BC = self.rule(logits_MBC, batch, student_BC)
-        return source_B, target_BC, self.count(logits_MBC, batch["label"], source_B)
+    def write(self, batch: RoutedBatch, logits_MBC: Tensor, student_BC: Tensor | None) -> None:
+        """Write each sample's source and target into the batch, and its weight where that is not 1 for all."""
+        batch["source"], batch["target"] = self.route(logits_MBC, batch, student_BC)
+        if self.rule.retain_weight != 1:
+            batch["weight"] = torch.where(batch["source"] == INITIAL_STUDENT, self.rule.retain_weight, 1.0)
+
+    def route(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
+        """Return the source and target of each sample."""
+        return self.rule(logits_MBC, batch, student_BC)
 
     def count(self, logits_MBC: Tensor, labels_B: Tensor, source_B: Tensor) -> Tensor:
         """Return the number of samples each source taught, by kind if the initial student and a teacher are queried."""
         kinds = [torch.ones_like(labels_B, dtype=torch.bool)]
-        if len(self.sources) > 1:
+        if len(self.sources) > 1 and not self.rule.teachers_only:
             prediction_MB = logits_MBC.argmax(2)
             # Several teachers count as right if any of them is.
             right_MB = prediction_MB[1:] == labels_B

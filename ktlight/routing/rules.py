@@ -37,11 +37,15 @@ class RoutingRule(ABC):
     needs_full_logits: bool = False
     """Whether the choice depends on more than the label's logit, the largest ones and their probabilities."""
     has_features: bool = True
-    """Whether every target comes from a single candidate, and so has features to go with it."""
+    """Whether every target has one candidate that it comes from, or mostly, and so features to go with it."""
+    teachers_only: bool = False
+    """Whether the candidates are teachers alone, without the initial student."""
+    retain_weight: float = 1.0
+    """The weight of a sample that the initial student keeps; the others have 1 (gamma in the code of 2310.17653)."""
 
     def candidates(self, sources: Sequence[Source]) -> list[Source]:
         """Return the sources that the rule chooses from; the others need not be computed."""
-        return list(sources)
+        return list(sources[1:] if self.teachers_only else sources)
 
     def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> None:  # noqa: B027
         """Learn about the candidates from their logits on the images that `prepared_on` names."""

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
+from ktlight.config.instantiate import check_parts
+from ktlight.errors import UserError
 from ktlight.methods.distillation import Distillation
 from ktlight.models.sources import LiveSource
-from ktlight.routing.confidence import MostConfident
-from ktlight.routing.fixed import Fixed
+from ktlight.routing.confidence import Calibrated, Classwise, Entropy, Margin, MostConfident
+from ktlight.routing.fixed import Fixed, Random
 from ktlight.routing.flips import Flip, NoNegativeFlips
 from ktlight.routing.router import SampleRouter
 from ktlight.routing.rules import RoutingRule
@@ -227,3 +230,63 @@ def test_asking_the_student_leaves_parts_that_do_not_learn_in_evaluation() -> No
     rule = Flip("student")
     tiny.fit(method, callbacks=[SampleRouter(rule.candidates(sources(2)), rule)], max_epochs=2)
     assert torch.equal(student.network[1].running_mean, torch.zeros(48))
+
+
+RETAINING: list[Callable[[float], RoutingRule]] = [
+    lambda weight: MostConfident(True, weight),
+    lambda weight: MostConfident(False, weight),
+    lambda weight: Margin(True, weight),
+    Entropy,
+    lambda weight: Calibrated(True, weight),
+    Classwise,
+    lambda weight: Flip("average", weight),
+    lambda weight: Random(0.5, 0, weight),
+]
+
+
+@pytest.mark.parametrize("make", RETAINING)
+def test_samples_that_the_initial_student_keeps_have_a_weight(make: Callable[[float], RoutingRule]) -> None:
+    def trained(weight: float) -> Record:
+        rule, asked = make(weight), sources(2)
+        images = tiny.batch(40, seed=0)
+        answers = torch.stack([source.classifier(images["image"]) for source in asked])
+        rule.prepare(answers, images["label"])
+        return train(rule, asked)[1]
+
+    for batch in trained(1.0).batches:
+        assert "weight" not in batch
+    weighed = trained(3.0).batches
+    assert {int(number) for batch in weighed for number in batch["source"]} >= {0, 1}
+    for batch in weighed:
+        assert batch["weight"].tolist() == [3.0 if source == 0 else 1.0 for source in batch["source"].tolist()]
+
+
+@pytest.mark.parametrize("mixing", [1.0, 0.3])
+def test_the_weight_counts_in_all_terms(mixing: float) -> None:
+    """The loss of a batch, one sample after the other."""
+    losses: list[Tensor] = []
+
+    class Keep(Distillation):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            losses.append(super().training_step(batch, batch_idx))
+            return losses[-1]
+
+    asked, rule, record = sources(2), MostConfident(True, retain_weight=4.0), Record()
+    method = Keep(
+        [tiny.classifier(0)], tiny.optimization(), name="xe_kl", soft_loss="kl", mixing=mixing, temperature=1.0
+    )
+    tiny.fit(method, callbacks=[SampleRouter(rule.candidates(asked), rule), record], limit_train_batches=1)
+    (batch,), student = record.batches, tiny.classifier(0)
+    total = 0.0
+    for row, label in enumerate(batch["label"].tolist()):
+        own = student(batch["image"])[row].log_softmax(0)
+        target = batch["target"][row].log_softmax(0)
+        loss = mixing * float((target.exp() * (target - own)).sum()) - (1 - mixing) * float(own[label])
+        total += (4.0 if int(batch["source"][row]) == 0 else 1.0) * loss
+    assert {0, 1} == set(batch["source"].tolist())
+    assert float(losses[0]) == pytest.approx(total / len(batch["label"]), rel=1e-5)
+
+
+def test_a_weight_below_zero_is_refused() -> None:
+    with pytest.raises(UserError, match=r"router\.retain_weight=-1 must be a number, at least 0"):
+        check_parts(tiny.config("router=margin", "router.retain_weight=-1"))
