@@ -1,5 +1,6 @@
 """Soft routing: a target mixed from all sources rather than taken from one."""
 
+import torch
 from torch import Tensor
 
 from ktlight.functional.confidence import log_confidence
@@ -25,6 +26,29 @@ def soft_weights(logits_MBC: Tensor, temperature: float, labels_B: Tensor | None
     confidence_MB = log_confidence(logits_MBC, labels_B)
     # Subtract the maximum first: at a tiny temperature the best stays at 0 and only the others go to -inf.
     return ((confidence_MB - confidence_MB.amax(0)) / temperature).log_softmax(0)
+
+
+def weights_by_loss(losses_MB: Tensor) -> Tensor:
+    """Return the log-weight of each source for each sample: the log of ``(1 - softmax_m(loss_m)) / (M - 1)``.
+
+    The weights of confidence-aware distillation from several teachers (Zhang, Chen and Wang, ICASSP 2022). They leave
+    out a source that is far worse than the others, but choose none: no source weighs more than ``1 / (M - 1)``.
+
+    Args:
+        losses_MB: How bad each source is, ``[M, B]``, such as its cross entropy with the label or its entropy.
+
+    Returns:
+        The log-weights ``[M, B]``, in float32 or wider; their exponentials sum to 1 over the sources. A single source
+        has weight 1.
+    """
+    losses_MB = full_precision(losses_MB)
+    sources = len(losses_MB)
+    if sources == 1:
+        return torch.zeros_like(losses_MB)
+    # 1 - softmax is the share of the others: summed as such, a source that is far better or worse does not round away
+    own_MM1 = torch.eye(sources, dtype=torch.bool, device=losses_MB.device)[..., None]
+    others_MB = losses_MB.expand(sources, -1, -1).masked_fill(own_MM1, -torch.inf).logsumexp(1)
+    return others_MB.log_softmax(0)
 
 
 def mixed_target(logits_MBC: Tensor, log_weights_MB: Tensor) -> Tensor:

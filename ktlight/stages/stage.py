@@ -1,5 +1,6 @@
 """One stage of a transfer: a student learns from given teachers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -163,7 +164,8 @@ def check_kept_logits(options: DictConfig, rule: RoutingRule, top_classes: int |
         return
     mend = f"but store.top_k={kept} keeps only the largest besides the label's: use store.top_k=null or store=off"
     if rule.needs_full_logits:
-        raise UserError(f"router={type(rule).__name__.lower()} compares what all logits say, {mend}")
+        name = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(rule).__name__).lower()
+        raise UserError(f"router={name} compares what all logits say, {mend}")
     if top_classes is not None and kept < top_classes < classes:
         raise UserError(f"the loss goes over the {top_classes} largest classes of the target, {mend}")
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktlight.functional.mixing import mixed_target, soft_weights
+from ktlight.functional.mixing import mixed_target, soft_weights, weights_by_loss
 from ktlight.functional.routing import most_confident, select_target
 
 from .examples import confidences, random_classes, random_logits, softmax
@@ -75,3 +75,32 @@ def test_alike_sources_give_their_own_prediction():
 def test_gradients():
     logits_MBC = random_logits(4, 2, 3, 4).requires_grad_()
     assert torch.autograd.gradcheck(lambda z: soft_target(z, 0.7, torch.tensor([0, 3, 1])), logits_MBC)
+
+
+@given(seed=st.integers(0, 10**6), sources=st.integers(2, 5), scale=st.floats(0.1, 10))
+def test_weights_by_loss_equal_a_loop(seed, sources, scale):
+    losses_MB = random_logits(seed, sources, 6, scale=scale).abs()
+    weights_MB = weights_by_loss(losses_MB).exp()
+    for sample, column in enumerate(losses_MB.T.tolist()):
+        expected = [(1 - share) / (sources - 1) for share in softmax(column)]
+        assert weights_MB[:, sample].tolist() == pytest.approx(expected, abs=1e-12)
+
+
+@given(seed=st.integers(0, 10**6), sources=st.integers(1, 5), scale=st.sampled_from([1e-6, 1.0, 1e4]))
+def test_weights_by_loss_are_finite_and_sum_to_one(seed, sources, scale):
+    losses_MB = random_logits(seed, sources, 6, scale=scale, dtype=torch.float32).abs()
+    log_weights_MB = weights_by_loss(losses_MB)
+    assert log_weights_MB.isfinite().all()
+    torch.testing.assert_close(log_weights_MB.exp().sum(0), torch.ones(6))
+    assert (log_weights_MB.exp() <= 1 / max(1, sources - 1) + 1e-6).all()
+    if scale == 1:  # else they round to one value
+        assert (losses_MB.argmin(0) == log_weights_MB.argmax(0)).all()
+
+
+def test_equal_losses_weigh_the_same_and_one_source_has_all_the_weight():
+    torch.testing.assert_close(weights_by_loss(torch.full((3, 2), 5.0)).exp(), torch.full((3, 2), 1 / 3))
+    assert torch.equal(weights_by_loss(random_logits(0, 1, 4)), torch.zeros(1, 4, dtype=torch.float64))
+
+
+def test_gradients_of_weights_by_loss():
+    assert torch.autograd.gradcheck(weights_by_loss, random_logits(5, 3, 4).requires_grad_())

@@ -13,6 +13,7 @@ from ktlight.routing.fixed import Fixed
 from ktlight.routing.flips import Flip
 from ktlight.routing.router import SampleRouter
 from ktlight.routing.rules import RoutingRule
+from ktlight.routing.teachers import CAMKD, Average, EntropyWeights
 from tests.methods.features import networks, sources, train
 
 
@@ -22,7 +23,9 @@ def cd(models: Any) -> CD:
     )
 
 
-@pytest.mark.parametrize("rule", [MostConfident(use_labels=True), Fixed(0), Fixed(1), Flip("teacher")])
+@pytest.mark.parametrize(
+    "rule", [MostConfident(True), Fixed(0), Fixed(1), Flip("teacher"), CAMKD(True), EntropyWeights()]
+)
 def test_features_of_every_candidate_are_written_beside_the_targets(rule: RoutingRule) -> None:
     models = networks()
     method = cd(networks())
@@ -36,7 +39,8 @@ def test_features_of_every_candidate_are_written_beside_the_targets(rule: Routin
             torch.testing.assert_close(features_BD, expected_BD)
             assert not features_BD.requires_grad
             from_source = batch["source"] == asked.index(source)
-            torch.testing.assert_close(batch["target"][from_source], logits_BC[from_source])
+            target_BC = batch["target"][from_source]  # of teachers together log-probabilities
+            torch.testing.assert_close(target_BC.log_softmax(1), logits_BC[from_source].log_softmax(1))
 
 
 def test_one_pass_a_source() -> None:
@@ -56,8 +60,8 @@ def test_features_are_computed_in_the_precision_of_the_trainer_and_compared_in_f
         assert torch.equal(features_BD, features_BD.bfloat16().float())
 
 
-def test_the_average_of_two_models_has_no_features() -> None:
-    rule = Flip("average")
-    with pytest.raises(UserError, match=r"mean of two models.* has no features: .* router=flip_st or flip_t"):
+@pytest.mark.parametrize("rule", [Flip("average"), Average()])
+def test_the_average_of_several_models_has_no_features(rule: RoutingRule) -> None:
+    with pytest.raises(UserError, match=r"mean of several models.* has no features: .* router=most_confident"):
         SampleRouter(sources(networks()), rule, features=True)
     SampleRouter(sources(networks()), rule)

@@ -24,6 +24,7 @@ def check(*overrides: str, classes: int = 30) -> None:
     [
         (["router=entropy"], "router=entropy compares what all logits say, but store.top_k=10 keeps"),
         (["router=calibrated"], "router=calibrated compares what all logits say"),
+        (["router=entropy_weights"], "router=entropy_weights compares what all logits say"),
         (["method.top_classes=20"], "the loss goes over the 20 largest classes of the target, but store.top_k=10"),
     ],
 )
@@ -33,6 +34,12 @@ def test_what_is_kept_of_the_logits_must_decide_as_all_of_them(options: list[str
     check("method=kl_dp", "store.top_k=10", "store=off", *options)
     check("method=kl_dp", *options)
     check("method=kl_dp", "store.top_k=10", *options, classes=20)  # all are kept: that takes no more room
+
+
+def test_camkd_needs_labels() -> None:
+    check("method=kl", "router=camkd")
+    with pytest.raises(UserError, match="without labels use router=entropy_weights"):
+        check("method=kl", "router=camkd", "router.use_labels=false")
 
 
 @pytest.mark.parametrize(
