@@ -13,7 +13,7 @@ from ktlight.errors import UserError
 from ktlight.functional.flips import prediction_flips
 from ktlight.functional.routing import INITIAL_STUDENT
 from ktlight.models.modes import evaluating
-from ktlight.routing.rules import Routing, RoutingRule
+from ktlight.routing.rules import RoutingRule
 from ktlight.types import Batch, FeatureSource, LogitSource, RoutedBatch
 
 KINDS = ("", "/positive_flips", "/negative_flips", "/neutral")
@@ -71,8 +71,7 @@ class SampleRouter(Callback):
         with trainer.precision_plugin.forward_context():
             logits_MBC = self.ask(batch).float()
             student_BC = current_logits(pl_module, batch).float() if self.rule.needs_student else None
-        self.write(batch, logits_MBC, student_BC)
-        counts = self.count(logits_MBC, batch["label"], batch["source"])
+        counts = self.write(batch, logits_MBC, student_BC)
         self.counts[:, : counts.shape[1]] += counts
 
     def ask(self, batch: RoutedBatch) -> Tensor:
@@ -83,15 +82,17 @@ class SampleRouter(Callback):
         batch["features"] = [features_BD.float() for _, features_BD in answers]
         return torch.stack([logits_BC for logits_BC, _ in answers])
 
-    def write(self, batch: RoutedBatch, logits_MBC: Tensor, student_BC: Tensor | None) -> None:
-        """Write each sample's source and target into the batch, and its weight where that is not 1 for all."""
-        batch["source"], batch["target"] = self.route(logits_MBC, batch, student_BC)
+    def write(self, batch: RoutedBatch, logits_MBC: Tensor, student_BC: Tensor | None) -> Tensor:
+        """Write each sample's source and target, and its weight where not all have 1; return the batch's counts."""
+        batch["source"], batch["target"], counts = self.route(logits_MBC, batch, student_BC)
         if self.rule.retain_weight != 1:
             batch["weight"] = torch.where(batch["source"] == INITIAL_STUDENT, self.rule.retain_weight, 1.0)
+        return counts
 
-    def route(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
-        """Return the source and target of each sample."""
-        return self.rule(logits_MBC, batch, student_BC)
+    def route(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the source and target of each sample, and the batch's counts."""
+        source_B, target_BC = self.rule(logits_MBC, batch, student_BC)
+        return source_B, target_BC, self.count(logits_MBC, batch["label"], source_B)
 
     def count(self, logits_MBC: Tensor, labels_B: Tensor, source_B: Tensor) -> Tensor:
         """Return the number of samples each source taught, by kind if the initial student and a teacher are queried."""

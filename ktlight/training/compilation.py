@@ -31,7 +31,6 @@ def compile_step(method: TransferMethod[Any], callbacks: Sequence[Callback], mod
         method.losses = compiled(method.losses)  # type: ignore[method-assign]
         for router in (callback for callback in callbacks if isinstance(callback, SampleRouter)):
             router.route = compiled(router.route)  # type: ignore[method-assign]
-            router.count = compiled(router.count)  # type: ignore[method-assign]
             for source in router.sources:
                 if isinstance(source, LiveSource):
                     source.classifier.network.compile(mode=mode, dynamic=False)
