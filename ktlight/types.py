@@ -15,6 +15,8 @@ network         what a method trains or runs: the student (network 0), and its p
 peer            a further network that learns together with the student (``kdcl``, ``dml``, ``bikd``)
 canvas          the square that training views are drawn on, the same for all networks
 framing         how plain images are prepared for a model: resized and cropped to its input size
+label map       how a network's own classes answer in the data's, where they are others
+mapped mass     how much of a network's belief is about the data's classes at all
 store           where outputs of frozen models are kept; *zoo*: where trained models are kept
 =============== =====================================================================================================
 
@@ -26,7 +28,8 @@ letter meaning
 M      sources: the initial student is 0, teachers follow
 N      networks that train, the student is 0
 B      samples of a batch
-C      classes
+C      classes of the data
+Z      classes of a network whose own are others
 D      features
 K      samples that each sample is contrasted with
 E      dimensions of an embedding
@@ -65,16 +68,32 @@ class RoutedBatch(Batch):
         target: The target logits of each sample, ``float [B, C]``.
         features: The features of each candidate, ``float [B, D_m]``, for methods that need them.
         weight: The weight of each sample in the loss, ``float [B]``, where it is not 1 for all.
+        mapped_mass: How much of each candidate's belief is about the data's classes, ``float [M, B]``, where one of
+            them answers in other classes.
     """
 
     source: Tensor
     target: Tensor
     features: NotRequired[list[Tensor]]
     weight: NotRequired[Tensor]
+    mapped_mass: NotRequired[Tensor]
 
 
 AnyBatch = TypeVar("AnyBatch", bound=Batch)
 """The batches that a method learns from: routed or not."""
+
+
+class LogitMap(Protocol):
+    """Maps logits ``[B, Z]`` in a network's own classes to the data's: logits ``[B, C]``, and the mapped mass ``[B]``.
+
+    Attributes:
+        missing: The data's classes that none of the network's maps to.
+    """
+
+    missing: tuple[int, ...]
+
+    def __call__(self, own_logits_BZ: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits and the mass."""
 
 
 class LogitSource(Protocol):
@@ -82,11 +101,15 @@ class LogitSource(Protocol):
 
     name: str
 
+    @property
+    def label_map(self) -> LogitMap | None:
+        """How its own classes answer in the data's; None if they are the data's."""
+
     def to(self, device: torch.device) -> None:
         """Move the source to ``device``."""
 
     def logits(self, batch: Batch) -> Tensor:
-        """Return the source's logits for a batch, ``[B, C]``, without a gradient."""
+        """Return the logits in its own classes for a batch, ``[B, Z]``, without a gradient."""
 
 
 class FeatureSource(LogitSource, Protocol):
@@ -97,4 +120,4 @@ class FeatureSource(LogitSource, Protocol):
         """Number of features, D."""
 
     def logits_and_features(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the logits ``[B, C]`` and the features ``[B, D]`` for a batch, without a gradient."""
+        """Return the logits ``[B, Z]`` and the features ``[B, D]`` for a batch, without a gradient."""

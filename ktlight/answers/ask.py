@@ -40,7 +40,13 @@ class Answers:
 
 
 def ask(classifier: Classifier, images: OrderedView, outputs: OutputStore) -> Iterator[Tensor]:
-    """Yield a model's logits for images, ``float [b, C]`` on the CPU, batch by batch in row order.
+    """Yield a model's logits in the data's classes, ``float [b, C]`` on the CPU, batch by batch in row order."""
+    for own_logits_BZ in ask_in_own_classes(classifier, images, outputs):
+        yield classifier.in_data_classes(own_logits_BZ)
+
+
+def ask_in_own_classes(classifier: Classifier, images: OrderedView, outputs: OutputStore) -> Iterator[Tensor]:
+    """Yield a model's logits in its own classes, ``float [b, Z]`` on the CPU, batch by batch in row order.
 
     A frozen model's logits come from the store if they are or can be stored; any other model runs now, in evaluation
     mode. At most one batch is held in memory.
@@ -119,7 +125,12 @@ class Evaluation(LightningModule):
     def test_step(self, batches: list[Batch], batch_idx: int) -> None:
         """Collect the predictions for the same rows in each model's framing."""
         sources = [LiveSource(name, cast(Classifier, model)) for name, model in self.models.items()]
-        logits_KBC = torch.stack([source.logits(batch).float() for source, batch in zip(sources, batches, strict=True)])
+        logits_KBC = torch.stack(
+            [
+                source.classifier.in_data_classes(source.logits(batch).float())
+                for source, batch in zip(sources, batches, strict=True)
+            ]
+        )
         self.predictions.update(logits_KBC, batches[0]["label"], batches[0]["index"])
 
     def on_test_epoch_end(self) -> None:

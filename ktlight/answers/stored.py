@@ -75,7 +75,7 @@ class OutputStore:
         if stored is None or (features and stored_features is None):
             return live
         rows = torch.from_numpy(wanted.views[0].rows)
-        return StoredSource(live.name, stored, rows, wanted.form, stored_features)
+        return StoredSource(live.name, stored, rows, wanted.form, stored_features, live.label_map)
 
     def _stored_views(self, wanted: Outputs) -> dict[int, Tensor] | None:
         stored = self._stored(wanted)
@@ -86,7 +86,9 @@ class OutputStore:
     def training_outputs(self, classifier: Classifier, data: ImageDataModule, epochs: int) -> Outputs:
         """Return the outputs of a classifier that a transfer of ``epochs`` epochs needs."""
         views = [data.training_view(view) for view in data.training_views(epochs)]
-        return Outputs(classifier, views, make_form(self.top_k, classifier.num_classes), data.views is not None)
+        # The label, which the short form always keeps, is no class of a network that has others.
+        form = make_form(self.top_k, classifier.num_classes) if classifier.label_map is None else Full()
+        return Outputs(classifier, views, form, data.views is not None)
 
     def outputs(self, classifier: Classifier, views: Sequence[OrderedView]) -> list[Tensor] | None:
         """Return the stored logits ``[rows, C]`` of each view, computing those that are missing.

@@ -11,6 +11,7 @@ STABLE = {
     "correlation_distance": "correlation",
     "decoupled_divergence": "decoupled",
     "kl_divergence": "losses",
+    "map_logits": "label_spaces",
     "most_confident": "routing",
     "prediction_flips": "flips",
     "standardize_logits": "standardization",

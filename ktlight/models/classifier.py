@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ktlight.functional.geometry import Framing
 from ktlight.models.features import FeatureTap
+from ktlight.models.label_map import LabelMap
 from ktlight.models.network import check_input_size
 from ktlight.models.preprocess import Preprocess
 from ktlight.models.provenance import Provenance
@@ -23,9 +24,11 @@ class Classifier(nn.Module):
         preprocess: Maps raw images to the input of ``network``; ``nn.Identity()`` for a user's own network.
         name: The user's name for it.
         architecture: timm's name without a tag, or the name of the user's own class.
-        num_classes: Number of logits, C.
+        num_classes: Number of the network's logits.
 
     Attributes:
+        num_classes: Number of classes that it answers in, C: the network's own, unless it has a label map.
+        label_map: How the network's own classes answer in the data's; None if they are the data's.
         class_names: In the order of the logits; None if the source of the weights names no classes.
         provenance: Where the weights came from; None if unknown.
         frozen: Whether it can no longer change.
@@ -45,6 +48,7 @@ class Classifier(nn.Module):
         self.name = name
         self.architecture = architecture
         self.num_classes = num_classes
+        self.label_map: LabelMap | None = None
         self.frozen = False
         self._hash: str | None = None
 
@@ -76,10 +80,27 @@ class Classifier(nn.Module):
         """How plain images are prepared for this model; None for a user's own network (the canvas)."""
         return self.preprocess.framing if isinstance(self.preprocess, Preprocess) else None
 
+    @property
+    def own_classes(self) -> int:
+        """Number of the network's own classes, Z."""
+        return self.num_classes if self.label_map is None else self.label_map.own_classes
+
+    def answer_in(self, label_map: LabelMap) -> None:
+        """Answer in the data's classes from now on."""
+        self.label_map, self.num_classes = label_map, label_map.num_classes
+
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits ``[B, C]`` of raw images ``uint8 [B, 3, H, W]``: plain ones framed, or square views."""
+        return self.in_data_classes(self.own_logits(image))
+
+    def own_logits(self, image: Tensor) -> Tensor:
+        """Return the logits in the network's own classes, ``[B, Z]``, which are what is stored."""
         logits: Tensor = self.network(self.preprocess(image))
         return logits
+
+    def in_data_classes(self, own_logits_BZ: Tensor) -> Tensor:
+        """Return logits in the data's classes, ``[B, C]``: the network's own, unless there is a label map."""
+        return own_logits_BZ if self.label_map is None else self.label_map(own_logits_BZ).logits_BC
 
     @cached_property
     def feature_tap(self) -> FeatureTap:
@@ -91,7 +112,9 @@ class Classifier(nn.Module):
         return FeatureTap(self.network, self.name)
 
     def logits_and_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits ``[B, C]`` and, from the same pass, the features ``[B, D]`` that they are computed from.
+        """Return the own logits ``[B, Z]`` and, from the same pass, the features ``[B, D]`` they are computed from.
+
+        A network that learns has no label map, so these are its logits in the data's classes.
 
         Raises:
             UserError: If the network has no features.
@@ -99,8 +122,8 @@ class Classifier(nn.Module):
         tap = self.feature_tap
         tap.listening = True
         try:
-            logits_BC = self(image)
-            return logits_BC, tap.take()
+            logits_BZ = self.own_logits(image)
+            return logits_BZ, tap.take()
         finally:
             tap.listening, tap.seen = False, []
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ktlight.models.classifier import Classifier
+from ktlight.models.label_map import LabelMap
 from ktlight.types import Batch
 
 TILE = 32
@@ -37,18 +38,23 @@ class LiveSource:
         """
         return self.classifier.feature_tap.width
 
+    @property
+    def label_map(self) -> LabelMap | None:
+        """How its classes answer in the data's."""
+        return self.classifier.label_map
+
     @torch.no_grad()
     def logits(self, batch: Batch) -> Tensor:
-        """Return the logits ``[B, C]``.
+        """Return the logits ``[B, Z]`` in the network's own classes.
 
         Not under inference mode: its tensors could not enter the student's backward pass.
         """
-        logits = torch.cat([self.classifier(tile) for tile in tiles(batch["image"])])
+        logits = torch.cat([self.classifier.own_logits(tile) for tile in tiles(batch["image"])])
         return logits[: len(batch["image"])]
 
     @torch.no_grad()
     def logits_and_features(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the logits ``[B, C]`` and the features ``[B, D]`` of one pass, as for `logits`.
+        """Return the logits ``[B, Z]`` and the features ``[B, D]`` of one pass, as for `logits`.
 
         Raises:
             UserError: The classifier has no features.

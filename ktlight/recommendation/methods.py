@@ -13,7 +13,8 @@ from ktlight.methods.base import TransferMethod
 from ktlight.models.classifier import Classifier
 from ktlight.routing.rules import RoutingRule
 from ktlight.stages.head import unfit
-from ktlight.stages.stage import build_method, routing_rule
+from ktlight.stages.sources import routing_rule
+from ktlight.stages.stage import build_method
 
 
 class Methods:

@@ -20,7 +20,9 @@ from ktlight.methods.optimization import configure
 from ktlight.models.classifier import Classifier
 from ktlight.models.head import Head
 from ktlight.routing.router import SampleRouter
-from ktlight.stages.stage import Setting, build_method, restraint, sample_router
+from ktlight.stages.setting import Setting
+from ktlight.stages.sources import sample_router
+from ktlight.stages.stage import build_method, restraint
 from ktlight.training.length import samples_per_step
 
 

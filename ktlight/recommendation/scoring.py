@@ -27,7 +27,9 @@ from ktlight.report.results import accuracy
 from ktlight.routing.router import SampleRouter
 from ktlight.routing.rules import RoutingRule
 from ktlight.stages.head import on_features
-from ktlight.stages.stage import Setting, build_method, prepared, routing_rule
+from ktlight.stages.setting import Setting
+from ktlight.stages.sources import prepared, routing_rule
+from ktlight.stages.stage import build_method
 from ktlight.types import Batch, RoutedBatch
 
 ROWS = 4096

@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 
 from ktlight.errors import UserError
 from ktlight.functional.flips import prediction_flips
+from ktlight.functional.label_spaces import complete_with
 from ktlight.functional.routing import INITIAL_STUDENT
 from ktlight.models.modes import evaluating
 from ktlight.routing.rules import RoutingRule
@@ -31,12 +32,20 @@ class SampleRouter(Callback):
         sources: The candidates of the rule: the initial student's frozen copy first, then the teachers.
         rule: Chooses among them.
         features: Whether to write the candidates' ``features`` too; every source must then be a `FeatureSource`.
+        initial: The initial student, which speaks for the classes that a candidate has none for; needed only if there
+            are such candidates. It may be one of the sources.
 
     Raises:
         UserError: If features are requested from a rule that teaches with the mean of several models.
     """
 
-    def __init__(self, sources: Sequence[LogitSource], rule: RoutingRule, features: bool = False) -> None:
+    def __init__(
+        self,
+        sources: Sequence[LogitSource],
+        rule: RoutingRule,
+        features: bool = False,
+        initial: LogitSource | None = None,
+    ) -> None:
         if features and not rule.has_features:
             raise UserError(
                 "this router teaches with the mean of several models, which has no features: use another one, such as "
@@ -45,6 +54,7 @@ class SampleRouter(Callback):
         self.rule = rule
         self.features = features
         self.sources = list(sources)
+        self.initial = initial
         self.counts = torch.zeros(0)
 
     @property
@@ -55,7 +65,7 @@ class SampleRouter(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Move the sources to the device of the module."""
-        for source in self.sources:
+        for source in [*self.sources, *([self.initial] if self.initial else [])]:
             source.to(pl_module.device)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -75,12 +85,37 @@ class SampleRouter(Callback):
         self.counts[:, : counts.shape[1]] += counts
 
     def ask(self, batch: RoutedBatch) -> Tensor:
-        """Return the logits ``[M, B, C]`` of the sources; if features are used, write them into the batch."""
-        if not self.features:
-            return torch.stack([source.logits(batch) for source in self.sources])
-        answers = [source.logits_and_features(batch) for source in cast(list[FeatureSource], self.sources)]
-        batch["features"] = [features_BD.float() for _, features_BD in answers]
-        return torch.stack([logits_BC for logits_BC, _ in answers])
+        """Return the logits ``[M, B, C]`` of the sources in the data's classes.
+
+        Writes their features into the batch if these are used, and their mapped mass if one has classes of its own.
+        """
+        if self.features:
+            answers = [source.logits_and_features(batch) for source in cast(list[FeatureSource], self.sources)]
+            batch["features"] = [features_BD.float() for _, features_BD in answers]
+            own = [logits for logits, _ in answers]
+        else:
+            own = [source.logits(batch) for source in self.sources]
+        if all(source.label_map is None for source in self.sources):
+            return torch.stack(own)
+        mapped = [
+            self.in_data_classes(source, logits.float(), batch)
+            for source, logits in zip(self.sources, own, strict=True)
+        ]
+        batch["mapped_mass"] = torch.stack([mass_B for _, mass_B in mapped])
+        return torch.stack([logits_BC for logits_BC, _ in mapped])
+
+    def in_data_classes(self, source: LogitSource, own_logits_BZ: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return a source's logits in the data's classes ``[B, C]``, and its mapped mass ``[B]``.
+
+        For classes that it has none for, the initial student speaks, by the mass that is not mapped.
+        """
+        if source.label_map is None:
+            return own_logits_BZ, torch.ones_like(own_logits_BZ[:, 0])
+        logits_BC, mass_B = source.label_map(own_logits_BZ)
+        if source.label_map.missing:
+            assert self.initial is not None
+            logits_BC = complete_with(logits_BC, mass_B, self.initial.logits(batch))
+        return logits_BC, mass_B
 
     def write(self, batch: RoutedBatch, logits_MBC: Tensor, student_BC: Tensor | None) -> Tensor:
         """Write each sample's source and target, and its weight where not all have 1; return the batch's counts."""

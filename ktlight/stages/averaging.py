@@ -14,7 +14,7 @@ from ktlight.functional.averages import average_states
 from ktlight.functional.randomness import SAMPLE_STREAM, random_order
 from ktlight.models.classifier import Classifier
 from ktlight.report.results import accuracy
-from ktlight.stages.stage import Setting
+from ktlight.stages.setting import Setting
 from ktlight.training.processes import agreed
 
 STATISTICS_IMAGES = 2048

@@ -12,7 +12,8 @@ from ktlight.models.classifier import Classifier
 from ktlight.routing.rules import RoutingRule
 from ktlight.stages.notices import warn_of_seen_images
 from ktlight.stages.schedule import stage_epochs
-from ktlight.stages.stage import build_method, routing_rule
+from ktlight.stages.sources import routing_rule
+from ktlight.stages.stage import build_method
 
 ENSEMBLES = {"most_confident": "ensemble", "mean": "ensemble_mean"}
 """The column of ``predictions.parquet`` for each rule of ``method=ensemble``."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ktlight.models.classifier import Classifier
 from ktlight.stages.averaging import HeldOut, average_into, held_out, state_of
-from ktlight.stages.stage import Setting
+from ktlight.stages.setting import Setting
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from ktlight.errors import UserError
 from ktlight.methods.base import TransferMethod
 from ktlight.models.classifier import Classifier
 from ktlight.models.head import Head
-from ktlight.stages.stage import Setting
+from ktlight.stages.setting import Setting
 
 TOLERANCE = 0.05  # of the largest logit; rounding in bfloat16 is below 0.01
 

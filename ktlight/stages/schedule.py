@@ -16,7 +16,8 @@ from ktlight.models.classifier import Classifier
 from ktlight.report.folder import RunFolder
 from ktlight.report.results import accuracy
 from ktlight.stages.averaging import average_into, held_out, state_of
-from ktlight.stages.stage import Learned, Setting, learn
+from ktlight.stages.setting import Setting
+from ktlight.stages.stage import Learned, learn
 
 logger = logging.getLogger(__name__)
 

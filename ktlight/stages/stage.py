@@ -1,58 +1,22 @@
 """One stage of a transfer: a student learns from given teachers."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from ktlight.answers.ask import all_logits
-from ktlight.answers.stored import OutputStore
 from ktlight.config.instantiate import make
-from ktlight.data.datamodule import ImageDataModule
 from ktlight.errors import UserError, nearest
 from ktlight.methods.base import TransferMethod
 from ktlight.models.classifier import Classifier
-from ktlight.models.sources import LiveSource
 from ktlight.report.folder import RunFolder
-from ktlight.routing.router import SampleRouter
-from ktlight.routing.rules import RoutingRule
-from ktlight.store.form import Full, make_form
+from ktlight.stages.setting import Setting
+from ktlight.stages.sources import sample_router
 from ktlight.training.assemble import optimization, seed
 from ktlight.training.length import samples_per_step
-from ktlight.training.loggers import StageLogger
 from ktlight.training.trainer import fit
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The setting shared by all stages of a transfer.
-
-    Attributes:
-        config: The composed config.
-        data: Images to train and evaluate on.
-        outputs: Outputs of frozen models, stored or live.
-        loggers: Loggers in addition to the curves.
-        epochs: Epochs of one training, unless ``schedule.total_epochs`` is divided among stages.
-        rule: Chooses each sample's source; None if the networks teach each other.
-        several_stages: Whether more stages follow, so that the end of this one is worth saving.
-    """
-
-    config: DictConfig
-    data: ImageDataModule
-    outputs: OutputStore
-    loggers: Sequence[Logger]
-    epochs: int
-    rule: RoutingRule | None = None
-    several_stages: bool = False
-
-    def of_stage(self, number: int) -> "Setting":
-        """Return the setting for stage ``number`` of several, whose metrics are logged with a prefix."""
-        return replace(self, loggers=[StageLogger(each, number) for each in self.loggers], several_stages=True)
 
 
 @dataclass(frozen=True)
@@ -136,66 +100,6 @@ def peer_options(options: DictConfig, peers: int) -> list[DictConfig]:
         if "_target_" not in entry.get("optimizer", {}):
             entry["optimizer"] = {**common["optimizer"], **entry.get("optimizer", {})}
     return [OmegaConf.create({**common, **entry}) for entry in [*own, *[{}] * (peers - len(own))]]
-
-
-def routing_rule(
-    config: DictConfig, method: TransferMethod[Any], models: Mapping[str, Classifier]
-) -> RoutingRule | None:
-    """Return the rule that ``router=`` names, if the method needs one; raise `UserError` if it cannot route."""
-    if not method.routed:
-        return None
-    rule: RoutingRule = make(config.router)
-    rule.candidates([LiveSource(role, model) for role, model in models.items()])
-    check_kept_logits(config.store, rule, method.top_classes, models["student"].num_classes)
-    return rule
-
-
-def check_kept_logits(options: DictConfig, rule: RoutingRule, top_classes: int | None, classes: int) -> None:
-    """Raise `UserError` if what ``store.top_k`` keeps of the logits would change the choices or the loss.
-
-    Args:
-        options: The config group ``store``.
-        rule: Chooses on the logits.
-        top_classes: Over how many of the target's largest classes the loss goes; None for all.
-        classes: Number of classes.
-    """
-    kept = options.top_k
-    if options.mode == "off" or make_form(kept, classes).name == Full.name:
-        return
-    mend = f"but store.top_k={kept} keeps only the largest besides the label's: use store.top_k=null or store=off"
-    if rule.needs_full_logits:
-        name = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(rule).__name__).lower()
-        raise UserError(f"router={name} compares what all logits say, {mend}")
-    if top_classes is not None and kept < top_classes < classes:
-        raise UserError(f"the loss goes over the {top_classes} largest classes of the target, {mend}")
-
-
-def sample_router(
-    setting: Setting, initial: Mapping[str, Classifier], epochs: int, features: bool = False
-) -> list[Callback]:
-    """Return the sample router over the initial student and the teachers, where there is a rule to route by."""
-    rule = setting.rule
-    if rule is None:
-        return []
-    candidates = prepared(rule, initial, setting)
-    sources = setting.outputs.sources(candidates, setting.data, epochs, features)
-    return [SampleRouter(sources, rule, features)]
-
-
-def prepared(rule: RoutingRule, initial: Mapping[str, Classifier], setting: Setting) -> list[LiveSource]:
-    """Return the candidates of a rule, once it has seen what they say of the plain training images that it asks for."""
-    candidates = rule.candidates([LiveSource(name, model) for name, model in initial.items()])
-    if rule.prepared_on is None:
-        return candidates
-    data = setting.data
-    shown = data.holdout_images if rule.prepared_on == "holdout" else data.training_images
-    images = [shown(candidate.classifier.framing) for candidate in candidates]
-    logits = [
-        all_logits(candidate.classifier, view, setting.outputs)
-        for candidate, view in zip(candidates, images, strict=True)
-    ]
-    rule.prepare(torch.stack(logits), torch.from_numpy(images[0].labels))
-    return candidates
 
 
 def restraint(config: DictConfig) -> list[Callback]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ktlight.models.label_map import LabelMap
 from ktlight.store.form import Form
 from ktlight.types import Batch
 
@@ -18,6 +19,7 @@ class StoredSource:
         rows: Index of each stored row within the split, ascending, ``int64 [rows]``.
         form: How logits are stored.
         features: The stored features of each view, ``[rows, D]``; None if they are not used.
+        label_map: How the model's own classes, which are stored, answer in the data's; None if they are the data's.
     """
 
     def __init__(
@@ -27,8 +29,10 @@ class StoredSource:
         rows: Tensor,
         form: Form,
         features: Mapping[int, Tensor] | None = None,
+        label_map: LabelMap | None = None,
     ) -> None:
         self.name = name
+        self.label_map = label_map
         self.views = views
         self.form = form
         self.features = features or {}
@@ -47,11 +51,11 @@ class StoredSource:
         return next(iter(self.features.values())).shape[1]
 
     def logits(self, batch: Batch) -> Tensor:
-        """Return the logits ``[B, C]``; a batch's indices stay on the CPU, so nothing synchronises with the device."""
+        """Return the logits ``[B, Z]``; a batch's indices stay on the CPU, so nothing synchronises with the device."""
         return self.form.unpack(self._read(self.views, batch), batch["label"])
 
     def logits_and_features(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the logits ``[B, C]`` and the features ``[B, D]``."""
+        """Return the logits ``[B, Z]`` and the features ``[B, D]``."""
         return self.logits(batch), self._read(self.features, batch)
 
     def _read(self, views: Mapping[int, Tensor], batch: Batch) -> Tensor:

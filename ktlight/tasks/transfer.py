@@ -29,7 +29,7 @@ from ktlight.stages.guard import guard_student
 from ktlight.stages.head import check_head, learner, on_features
 from ktlight.stages.notices import warn_of_guessers
 from ktlight.stages.schedule import SCHEDULES, Outcome
-from ktlight.stages.stage import Setting
+from ktlight.stages.setting import Setting
 from ktlight.stages.trained import trained_classifier
 from ktlight.training.assemble import check_classes, data_module, load_dataset
 from ktlight.training.length import transfer_epochs

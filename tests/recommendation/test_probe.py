@@ -15,7 +15,9 @@ from ktlight.models.head import Head
 from ktlight.recommendation.probe import learning_head, probe, train_head
 from ktlight.report.folder import RunFolder
 from ktlight.stages.head import on_features
-from ktlight.stages.stage import Setting, build_method, learn, routing_rule
+from ktlight.stages.setting import Setting
+from ktlight.stages.sources import routing_rule
+from ktlight.stages.stage import build_method, learn
 from tests import tiny
 
 SGD = [

@@ -155,7 +155,7 @@ class Scaled(nn.Module):
 
 def test_a_network_that_changes_the_logits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from ktlight.answers.stored import OutputStore
-    from ktlight.stages.stage import Setting
+    from ktlight.stages.setting import Setting
 
     config = tiny.config("transfer.part=head")
     student = Classifier(Scaled(), tiny.Scale(), name="scaled", architecture="scaled", num_classes=tiny.CLASSES)

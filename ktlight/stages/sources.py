@@ -1,0 +1,117 @@
+"""The sources that teach in a stage, and the rule that chooses among them."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig
+from torch import Tensor
+
+from ktlight.answers.ask import all_logits, ask_in_own_classes
+from ktlight.answers.stored import OutputStore
+from ktlight.config.instantiate import make
+from ktlight.data.ordered import OrderedView
+from ktlight.errors import UserError
+from ktlight.functional.geometry import Framing
+from ktlight.functional.label_spaces import complete_with
+from ktlight.methods.base import TransferMethod
+from ktlight.models.classifier import Classifier
+from ktlight.models.sources import LiveSource
+from ktlight.routing.router import SampleRouter
+from ktlight.routing.rules import RoutingRule
+from ktlight.stages.setting import Setting
+from ktlight.store.form import Full, make_form
+
+
+def routing_rule(
+    config: DictConfig, method: TransferMethod[Any], models: Mapping[str, Classifier]
+) -> RoutingRule | None:
+    """Return the rule that ``router=`` names, if the method needs one; raise `UserError` if it cannot route."""
+    if not method.routed:
+        return None
+    rule: RoutingRule = make(config.router)
+    rule.candidates([LiveSource(role, model) for role, model in models.items()])
+    check_kept_logits(config.store, rule, method.top_classes, models["student"].num_classes)
+    return rule
+
+
+def check_kept_logits(options: DictConfig, rule: RoutingRule, top_classes: int | None, classes: int) -> None:
+    """Raise `UserError` if what ``store.top_k`` keeps of the logits would change the choices or the loss.
+
+    Args:
+        options: The config group ``store``.
+        rule: Chooses on the logits.
+        top_classes: Over how many of the target's largest classes the loss goes; None for all.
+        classes: Number of classes.
+    """
+    kept = options.top_k
+    if options.mode == "off" or make_form(kept, classes).name == Full.name:
+        return
+    mend = f"but store.top_k={kept} keeps only the largest besides the label's: use store.top_k=null or store=off"
+    if rule.needs_full_logits:
+        name = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(rule).__name__).lower()
+        raise UserError(f"router={name} compares what all logits say, {mend}")
+    if top_classes is not None and kept < top_classes < classes:
+        raise UserError(f"the loss goes over the {top_classes} largest classes of the target, {mend}")
+
+
+def sample_router(
+    setting: Setting, initial: Mapping[str, Classifier], epochs: int, features: bool = False
+) -> list[Callback]:
+    """Return the sample router over the initial student and the teachers, where there is a rule to route by."""
+    rule = setting.rule
+    if rule is None:
+        return []
+    candidates = prepared(rule, initial, setting)
+    sources = setting.outputs.sources(candidates, setting.data, epochs, features)
+    student = (
+        [LiveSource("student", initial["student"])]
+        if any(lacks_classes(each.classifier) for each in candidates)
+        else []
+    )
+    initial_student = next(iter(setting.outputs.sources(student, setting.data, epochs)), None)
+    return [SampleRouter(sources, rule, features, initial_student)]
+
+
+def prepared(rule: RoutingRule, initial: Mapping[str, Classifier], setting: Setting) -> list[LiveSource]:
+    """Return the candidates of a rule, once it has seen what they say of the plain training images that it asks for."""
+    candidates = rule.candidates([LiveSource(name, model) for name, model in initial.items()])
+    if rule.prepared_on is None:
+        return candidates
+    data = setting.data
+    shown = data.holdout_images if rule.prepared_on == "holdout" else data.training_images
+    images = [shown(candidate.classifier.framing) for candidate in candidates]
+    logits = [
+        complete_logits(candidate.classifier, initial["student"], shown, setting.outputs) for candidate in candidates
+    ]
+    rule.prepare(torch.stack(logits), torch.from_numpy(images[0].labels))
+    return candidates
+
+
+def complete_logits(
+    classifier: Classifier,
+    student: Classifier,
+    shown: Callable[[Framing | None], OrderedView],
+    outputs: OutputStore,
+) -> Tensor:
+    """Return a model's logits in the data's classes, as the sample router has them, for all rows of a view.
+
+    Args:
+        classifier: The model.
+        student: Speaks for the classes that the model has none for.
+        shown: Returns the view in a framing.
+        outputs: The store, and where models run.
+    """
+    images = shown(classifier.framing)
+    if not lacks_classes(classifier):
+        return all_logits(classifier, images, outputs)
+    assert classifier.label_map is not None
+    logits_NC, mass_N = classifier.label_map(torch.cat(list(ask_in_own_classes(classifier, images, outputs))))
+    return complete_with(logits_NC, mass_N, all_logits(student, shown(student.framing), outputs))
+
+
+def lacks_classes(classifier: Classifier) -> bool:
+    """Return whether the data have classes that no class of a model's own maps to."""
+    return classifier.label_map is not None and bool(classifier.label_map.missing)
