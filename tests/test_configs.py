@@ -28,6 +28,7 @@ from ktlight.training.trainer import build_trainer
 from tests import tiny
 from tests.conftest import REPOSITORY
 from tests.data.conftest import encode, random_pixels
+from tests.methods.features import networks, train
 
 CONF = config_directory()
 FILES = sorted(
@@ -75,7 +76,7 @@ def test_the_commands_models_compose(composed: Callable[..., DictConfig]) -> Non
 
 
 PEERS = {"kdcl", "dml", "bikd"}
-FEATURES = {"cd", "crd"}
+FEATURES = {"cd", "crd", "fitnet", "rkd", "vkd"}
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - FEATURES - {"ensemble"}))
@@ -102,6 +103,25 @@ def test_method_composes_with_routers_and_restraints(method: str, composed: Call
             batch |= {"source": source_B, "target": target_BC}
         loss = sum(built.terms([network(batch["image"]) for network in built.networks], batch).values())
         assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("method", sorted(FEATURES))
+def test_method_on_features_composes_with_routers_and_restraints(
+    method: str, composed: Callable[..., DictConfig]
+) -> None:
+    for number, router in enumerate(name for name in ROUTERS if name != "none"):
+        restrained = RESTRAINTS[number % len(RESTRAINTS)]
+        config = composed(f"method={method}", f"router={router}", f"restraint={restrained}", "optim=sgd")
+        models = networks()
+        built, rule = build_method(config, networks()), make(config.router)
+        if rule.prepared_on:
+            rule.prepare(torch.randn(2, 6, tiny.CLASSES), torch.arange(6) % tiny.CLASSES)
+        if not rule.has_features:
+            with pytest.raises(UserError, match="has no features"):
+                train(built, models, rule)
+            continue
+        _, record = train(built, models, rule, limit_train_batches=1)
+        assert torch.isfinite(record.batches[0]["loss"])
 
 
 @pytest.mark.parametrize("choice", OPTIMIZERS)

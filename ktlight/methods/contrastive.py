@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -95,9 +96,7 @@ class CRD(FeatureMethod):
         widths = [self.student_width, *told.source_widths]
         device = self.trainer.strategy.root_device
         check_room(len(widths), len(told.rows), self.dimensions, told.batch_size, self.bank_gb, device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(told.seed)
-            self.heads.extend(nn.Linear(width, self.dimensions) for width in widths)
+        self.make_heads(partial(nn.Linear, out_features=self.dimensions), widths)
         self.banks = MemoryBanks(len(widths), self.dimensions, told.rows, told.labels, self.negatives, told.seed)
         # every process makes the same updates: DistributedDataParallel need not broadcast the banks at each step
         self._ddp_params_and_buffers_to_ignore = [f"banks.{name}" for name, _ in self.banks.named_buffers()]

@@ -1,10 +1,11 @@
 """Base class of the methods that learn from features."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ktlight.functional.losses import kl_divergence_per_sample
@@ -61,7 +62,17 @@ class FeatureMethod(TransferMethod[RoutedBatch]):
         self.temperature = temperature
         self.double_softmax = double_softmax
         self.standardize_logits = standardize_logits
-        self.student_width, *_ = [network.feature_tap.width for network in networks]
+        self.student_width, *teacher_widths = [network.feature_tap.width for network in networks]
+        self.check_widths(networks, teacher_widths)
+
+    def check_widths(self, networks: Sequence[Classifier], teacher_widths: Sequence[int]) -> None:
+        """Raise `UserError` if the method cannot compare the student's features with so many of the teachers'."""
+
+    def make_heads(self, make: Callable[[int], nn.Module], widths: Sequence[int]) -> None:
+        """Create a head for each number of features, with first weights that depend on the seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.context.seed)
+            self.heads.extend(make(width) for width in widths)
 
     def losses(self, batch: RoutedBatch) -> dict[str, Tensor]:
         """Return the terms on logits and features from one forward pass of the student."""

@@ -32,8 +32,8 @@ class FeatureTap:
         if not layers:
             raise UserError(
                 f"{name} ({type(network).__name__}) has no classifier layer whose input could serve as features, which "
-                "method=cd and method=crd need: use a model of timm with num_classes > 0, give your own network timm's "
-                "get_classifier(), or choose a method that needs logits only, e.g. method=kl"
+                "methods such as method=cd learn from: use a model of timm with num_classes > 0, give your own network "
+                "timm's get_classifier(), or choose a method that needs logits only, e.g. method=kl"
             )
         self.width = sum(map(_width, layers))
         self.listening = False

@@ -6,8 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ktlight.functional import relational
 from ktlight.functional.losses import masked_mean
-from ktlight.functional.relational import relation_divergence_per_sample
+from ktlight.functional.relational import (
+    angle_relation_per_sample,
+    distance_relation_per_sample,
+    relation_divergence_per_sample,
+)
 
 from .examples import random_logits, softmax
 
@@ -83,3 +88,128 @@ def test_half_precision_is_computed_in_float32() -> None:
     expected = relation_divergence_per_sample(halves[0].float(), [each.float() for each in halves[1:]], source)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(relation_divergence_per_sample(halves[0], halves[1:], source), expected)
+
+
+RKD = [distance_relation_per_sample, angle_relation_per_sample]
+
+
+def length(a: list[float], b: list[float]) -> float:
+    return math.sqrt(math.fsum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
+
+
+def huber(gap: float) -> float:
+    return gap**2 / 2 if abs(gap) < 1 else abs(gap) - 0.5
+
+
+def distances(i: int, student: Tensor, sources: list[Tensor], source: list[int]) -> float:
+    taught = [j for j in range(len(source)) if source[j] >= 0]
+    rows = []
+    for features in (student.tolist(), sources[source[i]].tolist()):
+        pairs = [length(features[a], features[b]) for a in taught for b in taught if a != b]
+        mean = math.fsum(pairs) / max(1, len(pairs))
+        rows.append([length(features[i], features[j]) / mean for j in taught if j != i])
+    gaps = [huber(own - target) for own, target in zip(*rows, strict=True)]
+    return sum(gaps) / max(1, len(gaps))
+
+
+def angles(i: int, student: Tensor, sources: list[Tensor], source: list[int]) -> float:
+    others = [j for j in range(len(source)) if source[j] >= 0 and j != i]
+    gaps = []
+    for j in others:
+        for k in others:
+            if j == k:
+                continue
+            own, target = (
+                cosine(*[[x - y for x, y in zip(features[to], features[i], strict=True)] for to in (j, k)])
+                for features in (student.tolist(), sources[source[i]].tolist())
+            )
+            gaps.append(huber(own - target))
+    return sum(gaps) / max(1, len(gaps))
+
+
+@pytest.mark.parametrize(("loss", "loop"), zip(RKD, [distances, angles], strict=True))
+@given(seed=st.integers(0, 10**6), samples=st.integers(1, 7))
+def test_relations_equal_a_loop_over_pairs_and_triples(loss, loop, seed: int, samples: int) -> None:  # type: ignore[no-untyped-def]
+    student, sources, source = example(seed, samples)
+    loss_B = loss(student, sources, source)
+    for i in range(samples):
+        expected = loop(i, student, sources, source.tolist()) if source[i] >= 0 else 0.0
+        assert loss_B[i].item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("loss", RKD)
+def test_gradients_of_relations(loss) -> None:  # type: ignore[no-untyped-def]
+    student, sources, source = example(3, 6)
+    assert torch.autograd.gradcheck(
+        lambda *x: loss(x[0], x[1:], source), [x.requires_grad_() for x in (student, *sources)]
+    )
+
+
+@pytest.mark.parametrize("loss", RKD)
+@given(seed=st.integers(0, 10**6), scale=st.floats(0.01, 100))
+def test_rotation_shift_and_scale_of_features_do_not_matter(loss, seed: int, scale: float) -> None:  # type: ignore[no-untyped-def]
+    student, sources, source = example(seed, 7)
+    turned = torch.linalg.qr(random_logits(seed + 9, 4, 4)).Q
+    moved = scale * (student @ turned) + random_logits(seed + 10, 4)
+    torch.testing.assert_close(loss(moved, sources, source), loss(student, sources, source))
+    padded = torch.cat([moved, torch.zeros(7, 2, dtype=torch.float64)], 1)  # in a space of more dimensions
+    alike_B = loss(student, [padded, moved], source)
+    torch.testing.assert_close(alike_B, torch.zeros(7, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", RKD)
+def test_samples_left_out_relate_to_none(loss) -> None:  # type: ignore[no-untyped-def]
+    student, sources, source = example(3, 6)
+    kept = source >= 0
+    whole_B = loss(student.requires_grad_(), sources, source)
+    fewer_B = loss(student[kept], [each[kept] for each in sources], source[kept])
+    torch.testing.assert_close(whole_B[kept], fewer_B)
+    assert not kept.all() and (whole_B[~kept] == 0).all()
+    (gradient,) = torch.autograd.grad(whole_B.sum(), student)
+    assert (gradient[~kept] == 0).all() and (gradient[kept] != 0).any()
+
+
+@pytest.mark.parametrize("loss", RKD)
+def test_some_rows_are_those_of_all(loss) -> None:  # type: ignore[no-untyped-def]
+    student, sources, source = example(5, 9)
+    torch.testing.assert_close(loss(student, sources, source, slice(3, 6)), loss(student, sources, source)[3:6])
+
+
+def test_a_few_angles_at_a_time_are_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    student, sources, source = example(5, 9)
+    student.requires_grad_()
+
+    def both() -> tuple[Tensor, Tensor]:
+        loss_B = angle_relation_per_sample(student, sources, source)
+        return loss_B, torch.autograd.grad(loss_B.sum(), student)[0]
+
+    whole = both()
+    largest: list[int] = []
+    at = relational._cosines_at
+    monkeypatch.setattr(relational, "_cosines_at", lambda x, places: (largest.append(len(places)), at(x, places))[1])
+    for numbers, rows in ((1, 1), (600, 2)):  # 9 x 9 numbers of each of the three networks at a sample
+        monkeypatch.setattr(relational, "ANGLE_NUMBERS", numbers)
+        largest.clear()
+        torch.testing.assert_close(both(), whole)
+        assert max(largest) == rows
+
+
+@pytest.mark.parametrize("loss", RKD)
+def test_samples_in_the_same_place_have_finite_gradients(loss) -> None:  # type: ignore[no-untyped-def]
+    student, sources, source = example(5, 6)
+    for features in (student, student[:1].repeat(6, 1)):
+        features = features.float()
+        features[1] = features[0]
+        features.requires_grad_()
+        loss_B = loss(features, [each.float() for each in sources], source.clamp_min(0))
+        (gradient,) = torch.autograd.grad(loss_B.sum(), features)
+        assert loss_B.isfinite().all() and gradient.isfinite().all() and gradient.abs().max() < 100
+
+
+@pytest.mark.parametrize("loss", RKD)
+def test_relations_of_half_precision_are_computed_in_float32(loss) -> None:  # type: ignore[no-untyped-def]
+    student, sources, source = example(7, 8)
+    halves = [each.bfloat16() for each in (student, *sources)]
+    expected = loss(halves[0].float(), [each.float() for each in halves[1:]], source)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(loss(halves[0], halves[1:], source), expected)

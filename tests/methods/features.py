@@ -1,5 +1,7 @@
 """Networks with features of several widths, for the methods that learn from them."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -14,6 +16,7 @@ from ktlight.models.sources import LiveSource
 from ktlight.routing.confidence import MostConfident
 from ktlight.routing.router import SampleRouter
 from ktlight.routing.rules import RoutingRule
+from ktlight.training.trainer import training_context
 
 
 class Featured(nn.Module):
@@ -67,3 +70,25 @@ def train(
     rule, record = rule or MostConfident(use_labels=True), Record()
     router = SampleRouter(rule.candidates(sources(models)), rule, features=True)
     return tiny.fit(method, callbacks=[router, record], **options), record
+
+
+def resumed_and_whole(make: Callable[[list[Classifier]], FeatureMethod], folder: Path) -> list[dict[str, torch.Tensor]]:
+    """Return the final state of a run that was continued after two of four epochs, and that of one in one go."""
+
+    def run(epochs: int, checkpoint: Path | None = None) -> dict[str, torch.Tensor]:
+        models, rule = networks(), MostConfident(use_labels=True)
+        torch.manual_seed(epochs)  # nothing may depend on the state of the generator
+        trainer = lightning.Trainer(
+            max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, use_distributed_sampler=False,
+            callbacks=[SampleRouter(sources(models), rule, features=True)],
+        )  # fmt: skip
+        method, data = make(models), tiny.data_module()
+        method.context = training_context(data, trainer)
+        trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        trainer.save_checkpoint(folder / f"{epochs}.ckpt")
+        return {name: value.clone() for name, value in method.state_dict().items()}
+
+    run(2)
+    whole = run(4)
+    return [run(4, folder / "2.ckpt"), whole]

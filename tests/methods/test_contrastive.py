@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import lightning
 import pytest
 import tiny
 import torch
@@ -16,12 +15,9 @@ from ktlight.errors import UserError
 from ktlight.methods.contrastive import CRD, check_room
 from ktlight.methods.memory import MemoryBanks
 from ktlight.models.classifier import Classifier
-from ktlight.routing.confidence import MostConfident
 from ktlight.routing.fixed import Fixed
 from ktlight.routing.flips import NoNegativeFlips
-from ktlight.routing.router import SampleRouter
-from ktlight.training.trainer import training_context
-from tests.methods.features import networks, sources, train
+from tests.methods.features import networks, resumed_and_whole, train
 
 T, MOMENTUM = 0.2, 0.5
 
@@ -149,27 +145,12 @@ def test_training_brings_a_sample_nearer_to_its_teacher_than_others() -> None:
 
 
 def test_a_resumed_run_is_the_undisturbed_one(tmp_path: Path) -> None:
-    def run(epochs: int, checkpoint: Path | None = None) -> dict[str, Tensor]:
-        models, rule = networks(), MostConfident(use_labels=True)
-        torch.manual_seed(epochs)  # nothing may depend on the state of the generator
-        trainer = lightning.Trainer(
-            max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, use_distributed_sampler=False,
-            callbacks=[SampleRouter(sources(models), rule, features=True)],
-        )  # fmt: skip
-        method = crd(models)
-        data = tiny.data_module()
-        method.context = training_context(data, trainer)
-        trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        trainer.save_checkpoint(tmp_path / f"{epochs}.ckpt")
-        return {name: value.clone() for name, value in method.state_dict().items()}
-
-    half, whole = run(2), run(4)
-    for name in (f"heads.{number}.weight" for number in range(3)):
-        assert not torch.equal(half[name], whole[name])  # heads learn
-    resumed = run(4, tmp_path / "2.ckpt")
-    assert {"banks.memory_MNE", "log_normalizers_2", "heads.2.weight"} <= set(half)
-    assert not torch.equal(half["banks.memory_MNE"], whole["banks.memory_MNE"])
+    start = crd(networks())
+    train(start, networks(), limit_train_batches=0)
+    resumed, whole = resumed_and_whole(crd, tmp_path)
+    for name in ("banks.memory_MNE", *(f"heads.{number}.weight" for number in range(3))):
+        assert not torch.equal(start.state_dict()[name], whole[name])  # banks and heads learn
+    assert {"banks.memory_MNE", "log_normalizers_2", "heads.2.weight"} <= set(whole)
     for name, value in whole.items():
         assert torch.equal(resumed[name], value), name
 

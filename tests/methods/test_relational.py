@@ -1,4 +1,4 @@
-"""cd: its loss from written-out loops, and what it does to a student."""
+"""cd and rkd: their losses from written-out loops, and what they do to a student."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ktlight.errors import UserError
-from ktlight.methods.relational import CD
+from ktlight.methods.relational import CD, RKD
 from ktlight.models.classifier import Classifier
 from ktlight.routing.fixed import Fixed
 from ktlight.routing.flips import NoNegativeFlips
@@ -81,7 +81,7 @@ def test_a_double_softmax_is_the_cross_entropy_of_probabilities() -> None:
 
 def test_networks_without_features_are_refused() -> None:
     for models in ([tiny.classifier(0), featured(1, 7)], [featured(1, 7), tiny.classifier(0)]):
-        with pytest.raises(UserError, match=r"tiny0 \(Sequential\) has no classifier layer.*method=cd and method=crd"):
+        with pytest.raises(UserError, match=r"tiny0 \(Sequential\) has no classifier layer.*method=cd learn from"):
             cd(models)
 
 
@@ -101,3 +101,59 @@ def test_the_kl_term_alone_standardises_logits() -> None:
     expected = cd(models, alpha=1.0, standardize_logits=True).terms([logits], {**batch, "target": 2 * batch["target"]})
     torch.testing.assert_close(standardised["soft"], expected["soft"])
     assert float(standardised["soft"]) != pytest.approx(float(plain["soft"]), rel=0.1)
+
+
+def rkd(models: list[Classifier], **options: Any) -> RKD:
+    weights = {"beta": 1.0, "alpha": 0.0, "gamma": 0.0, "temperature": 1.0, "double_softmax": False}
+    relations = {"distance_weight": 25.0, "angle_weight": 50.0}
+    return RKD(models, tiny.optimization(lr=0.02), name="rkd", **{**weights, **relations, **options})
+
+
+def huber(own: Tensor, target: Tensor) -> float:
+    gap = abs(float(own - target))
+    return gap - 0.5 if gap > 1 else gap**2 / 2
+
+
+def relations(batch: dict[str, Any], features: Tensor, distance_weight: float, angle_weight: float) -> float:
+    """The distances and angles of a batch, one pair and one triple of samples after the other."""
+    source, total = batch["source"].tolist(), 0.0
+    taught = [i for i in range(len(source)) if source[i] >= 0]
+    networks = [features, *batch["features"]]
+    means = [torch.stack([(x[i] - x[j]).norm() for i in taught for j in taught if i != j]).mean() for x in networks]
+    for i in taught:
+        others = [j for j in taught if j != i]
+        pair = [(networks[number], means[number]) for number in (0, 1 + source[i])]
+        gaps = [huber(*((x[i] - x[j]).norm() / mean for x, mean in pair)) for j in others]
+        total += distance_weight * sum(gaps) / len(gaps)
+        gaps = [
+            huber(*(torch.cosine_similarity(x[j] - x[i], x[k] - x[i], dim=0) for x, _ in pair))
+            for j in others for k in others if j != k
+        ]  # fmt: skip
+        total += angle_weight * sum(gaps) / len(gaps)
+    return total / len(source)
+
+
+@pytest.mark.parametrize("left_out", [False, True])
+@pytest.mark.parametrize("weights", [(25.0, 50.0), (3.0, 0.0), (0.0, 2.0)])
+@torch.no_grad()
+def test_rkd_equals_a_loop_over_pairs_and_triples(weights: tuple[float, float], left_out: bool) -> None:
+    models = networks()
+    rule = NoNegativeFlips() if left_out else None
+    learner = rkd(networks(), distance_weight=weights[0], angle_weight=weights[1])
+    with torch.enable_grad():
+        _, record = train(learner, models, rule, limit_train_batches=1)
+    batch = record.batches[0]
+    assert set(batch["source"].tolist()) == ({-1, 1} if left_out else {0, 1})
+    features = models[0].network.body(models[0].preprocess(batch["image"]))
+    assert float(batch["loss"]) == pytest.approx(relations(batch, features, *weights), rel=1e-4)
+
+
+def test_with_rkd_the_student_comes_to_relate_images_as_the_teacher_does() -> None:
+    _, record = train(rkd(networks()), networks(), Fixed(1), max_epochs=10)
+    losses = [float(batch["loss"]) for batch in record.batches]
+    assert sum(losses[-6:]) < 0.5 * sum(losses[:6])
+
+
+def test_rkd_has_nothing_to_learn_from_a_source_that_is_the_student() -> None:
+    _, record = train(rkd(networks()), networks(), Fixed(0), limit_train_batches=1)
+    assert float(record.batches[0]["loss"]) < 1e-8

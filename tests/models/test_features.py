@@ -103,7 +103,7 @@ def test_a_network_without_a_classifier_layer_is_refused(make: Callable[[], Clas
         lambda: model.logits_and_features(images()),
         lambda: LiveSource("teacher", model).num_features,
     ):
-        with pytest.raises(UserError, match=r"mine \(\w+\) has no classifier layer.*method=cd and method=crd need"):
+        with pytest.raises(UserError, match=r"mine \(\w+\) has no classifier layer.*such as method=cd learn from"):
             ask()
 
 
