@@ -10,7 +10,7 @@ import safetensors.torch
 from omegaconf import DictConfig
 from torch import nn
 
-from ktlight.config.arguments import config_of_call, name_networks
+from ktlight.config.arguments import Labels, config_of_call, labels_of_call, name_networks
 from ktlight.config.model_source import MODEL_GROUPS
 from ktlight.config.models import listed_model, model_config, teacher_roles
 from ktlight.data.arrays import MapDataset, from_torch
@@ -51,6 +51,7 @@ def transfer(
     folder: str | Path | None = None,
     resume: bool = False,
     class_names: Sequence[str] | None = None,
+    labels: Labels | Mapping[str, Labels] | None = None,
     identity: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Transfer:
@@ -76,6 +77,9 @@ def transfer(
         resume: Continue the interrupted call of ``folder``, by default the last one of that name; of a finished call,
             return what it came to.
         class_names: Names of the classes; their numbers if not given.
+        labels: Where a model answers in other classes than the data's: for each of its own classes the data's, -1 for
+            none; ``"learned"``, what they mean is counted on training images; or, of a model given by name, any value
+            of the option ``labels``. For all models, or by role: ``{"teacher": "learned"}``. See docs/labels.md.
         identity: What tells these data from others, such as a name and a version, where their transforms are random.
         overrides: Further options as on the command line, such as ``["optim=sgd", "data.holdout=0.1"]``.
 
@@ -96,15 +100,17 @@ def transfer(
     if not teachers or any(each is other for number, each in enumerate(teachers) for other in teachers[:number]):
         raise UserError("give at least one teacher, and each of them once")
     models = {"student": student, **dict(zip(teacher_roles(len(teachers)), teachers, strict=True))}
+    names = {role: model if isinstance(model, str) else None for role, model in models.items()}
+    own_labels, label_options = labels_of_call(names, labels)
     arguments = {"method": method, "lr": lr, "epochs": epochs, "seed": seed, "resume": resume or None}
     forget()
     with isolated(), leaving_when_asked(), errors_to_mend():
         _speak()
-        config = _config(models, arguments, overrides)
-        names = tuple(class_names) if class_names else None
-        dataset = as_asked(config, from_torch(train_data, val_data, class_names=names, identity=identity))
+        config = _config(models, arguments, [*label_options, *overrides])
+        classes = tuple(class_names) if class_names else None
+        dataset = as_asked(config, from_torch(train_data, val_data, class_names=classes, identity=identity))
         own = {
-            role: given_classifier(role, model, dataset)
+            role: given_classifier(role, model, dataset, own_labels.get(role, "same"))
             for role, model in models.items()
             if isinstance(model, nn.Module)
         }

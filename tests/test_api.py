@@ -445,3 +445,71 @@ def test_a_model_without_weights_for_much_data(pixels: tuple[Any, Any], tmp_path
 def test_several_processes_need_one_folder(floats: tuple[Any, Any]) -> None:
     with pytest.raises(UserError, match="needs folder="):
         ktlight.transfer(Net(64), Net(64, seed=1), *floats, overrides=["trainer=cpu", "trainer.devices=2"])
+
+
+@pytest.fixture(scope="module")
+def foreign(floats: tuple[Any, Any]) -> Net:
+    """A trained network of 12 classes: those of the data in another order, and two that the data do not have."""
+    net = trained(floats[0], 64, 1, steps=60)
+    order, layer = torch.arange(10).flip(0), net.layers[4]
+    wider = nn.Linear(32, 12)
+    with torch.no_grad():
+        wider.weight[:10], wider.bias[:10] = layer.weight[order], layer.bias[order]
+        wider.weight[10:], wider.bias[10:] = 0, -1
+    net.layers[4] = wider
+    return net.eval()
+
+
+CLASSES_OF_FOREIGN = [*range(9, -1, -1), -1, -1]
+
+
+def test_a_teacher_of_other_classes(floats: tuple[Any, Any], foreign: Net, tmp_path: Path) -> None:
+    train, val = floats
+    student = trained(train, 64, 0, steps=5)
+    outcomes = [
+        ktlight.transfer(student, teacher, train, val, folder=tmp_path / name, labels=labels, **SHORT)
+        for name, teacher, labels in (
+            ("mapped", foreign, {"teacher": CLASSES_OF_FOREIGN}),
+            ("plain", trained(train, 64, 1, steps=60), None),
+            ("learned", foreign, {"teacher": "learned"}),
+        )
+    ]
+    mapped, plain, learned = (outcome.results for outcome in outcomes)
+    assert mapped["acc_teacher"] == plain["acc_teacher"] > 80
+    assert mapped["acc_after"] == pytest.approx(plain["acc_after"], abs=1) and mapped["transfer_delta"] > 10
+    assert learned["acc_teacher"] > 70 and learned["transfer_delta"] > 10
+
+
+def test_a_teacher_of_classes_in_no_known_order_is_refused(
+    floats: tuple[Any, Any], foreign: Net, tmp_path: Path
+) -> None:
+    train, val = floats
+    wrong = [(each + 1) % 10 if each >= 0 else -1 for each in CLASSES_OF_FOREIGN]
+    with pytest.raises(UserError, match=r"right on \d.*% of 400 training images, as guessing among 10 classes is"):
+        ktlight.transfer(Net(64), foreign, train, val, folder=tmp_path, labels={"teacher": wrong}, **SHORT)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "tells 12 classes apart, but the data have 10: say with labels="),
+        ({"teacher": [0, 1]}, "labels lists 2 classes, but the teacher Net tells 12 apart"),
+        ({"teacher": [*range(11), -1]}, "labels has 10 for a class of the teacher Net"),
+        ({"teacher": [-1] * 12}, "maps no class of the teacher Net"),
+        ({"teacher": "synset"}, "is for models given by name"),
+        ({"techer": "learned"}, "names the role 'techer'. Did you mean teacher?"),
+    ],
+)
+def test_labels_that_cannot_be(
+    labels: Any, message: str, floats: tuple[Any, Any], foreign: Net, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message.replace("?", r"\?")):
+        ktlight.transfer(Net(64), foreign, *floats, folder=tmp_path, labels=labels, **SHORT)
+
+
+def test_a_student_of_other_classes_needs_rows_to_take_over(
+    floats: tuple[Any, Any], foreign: Net, tmp_path: Path
+) -> None:
+    labels = {"student": CLASSES_OF_FOREIGN}
+    with pytest.raises(UserError, match="no layer with a row for each class"):
+        ktlight.transfer(foreign, Net(64), *floats, folder=tmp_path, labels=labels, **SHORT)

@@ -1,9 +1,11 @@
 """Outputs of frozen models: from the store where they are or can be stored, else computed live."""
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from typing import Self
 
 import torch
 from omegaconf import DictConfig
@@ -54,6 +56,12 @@ class OutputStore:
         self.processes = trainer.world_size
         self.device = Device.of(trainer)
         self.said: set[str] = set()
+
+    def live(self) -> Self:
+        """Return the same without a store: all is computed now."""
+        live = copy.copy(self)
+        live.mode = "off"
+        return live
 
     def sources(
         self, live: Sequence[LiveSource], data: ImageDataModule, epochs: int, features: bool = False

@@ -11,7 +11,7 @@ from ktlight.config.instantiate import check_parts
 from ktlight.config.model_source import MODEL_GROUPS, register_models
 from ktlight.config.overrides import check_overrides
 from ktlight.config.resolvers import register_resolvers, teacher_names
-from ktlight.errors import UserError
+from ktlight.errors import UserError, nearest
 
 ARGUMENTS = {
     "method": "method",
@@ -88,6 +88,45 @@ def check_given_once(overrides: Sequence[str], given: Set[str], own: Set[str]) -
         role = key.partition(".")[0]
         if role in MODEL_GROUPS and role in own:
             raise UserError(f"{line} is for models given by name; a network of your own is taken as it is")
+
+
+Labels = str | Sequence[int]
+"""What is said of a model's classes; see :func:`ktlight.transfer`."""
+
+
+def labels_of_call(
+    names: Mapping[str, str | None], labels: Labels | Mapping[str, Labels] | None
+) -> tuple[dict[str, Labels], list[str]]:
+    """Return what the argument ``labels`` says of networks of the user's own, by role, and the options for the others.
+
+    Args:
+        names: The models' names by role; None for a network of the user's own.
+        labels: For all models, or by role.
+
+    Raises:
+        UserError: It names a role that there is not, or says what cannot be said of such a model.
+    """
+    by_role = dict(labels) if isinstance(labels, Mapping) else {} if labels is None else dict.fromkeys(names, labels)
+    options: dict[str, str] = {}
+    for role, said in by_role.items():
+        if role not in names:
+            raise UserError(f"labels names the role {role!r}.{nearest(role, names)} There are: {', '.join(names)}.")
+        name, option = names[role], f"{'student' if role == 'student' else 'teacher'}.labels"
+        if name is None and isinstance(said, str) and said not in ("same", "learned"):
+            raise UserError(
+                f"labels={said!r} is for models given by name; of a network of your own say 'same' or 'learned', or "
+                "list the data's class for each of its own, -1 for none"
+            )
+        if name is None:
+            continue
+        if not isinstance(said, str):
+            raise UserError(
+                f"labels lists classes for {name}, which is given by name: write them to a file and give "
+                f"overrides=['{option}=file', '{option.replace('labels', 'label_map')}=FILE.csv']"
+            )
+        if options.setdefault(option, said) != said:
+            raise UserError("labels says different things of teachers given by name: it can say one for all of them")
+    return by_role, [f"{option}={said}" for option, said in options.items()]
 
 
 def name_networks(config: DictConfig, student: str, teachers: Sequence[str]) -> None:

@@ -90,22 +90,30 @@ def map_weighted(logits_BZ: Tensor, weights_ZC: Tensor) -> tuple[Tensor, Tensor]
     return (joint_BC / mapped_B[:, None]).log(), mass_B
 
 
-def learned_weights(logits_NZ: Tensor, labels_N: Tensor, num_classes: int) -> Tensor:
-    """Return how often a class of the network goes with each class of the data, ``P(y | z)``, ``float64 [Z, C]``.
+def count_together(logits_BZ: Tensor, labels_B: Tensor, num_classes: int) -> Tensor:
+    """Return how often each class of the network goes with each class of the data, ``float64 [Z, C]``.
 
-    Counted on labelled images, each shared among the network's classes by their probabilities, with half a count added
-    for every pair: ``(sum_{i: y_i = y} theta_iz + 1/2) / (sum_i theta_iz + C/2)``. With it `map_weighted` gives the
-    predictor of LEEP (Nguyen et al., ICML 2020, arXiv 2002.12462).
+    Each labelled image is shared among the network's classes by their probabilities. Counts of batches add up.
 
     Args:
-        logits_NZ: Logits in the network's own classes, ``[N, Z]``.
-        labels_N: The data's classes of the images, ``int64 [N]``.
+        logits_BZ: Logits in the network's own classes, ``[B, Z]``.
+        labels_B: The data's classes of the images, ``int64 [B]``.
         num_classes: C.
     """
-    counts_CZ = logits_NZ.new_zeros(num_classes, logits_NZ.shape[1], dtype=torch.float64)
-    for probability_BZ, labels_B in zip(torch.split(logits_NZ, 4096), torch.split(labels_N, 4096), strict=True):
-        counts_CZ.index_add_(0, labels_B, probability_BZ.double().softmax(1))
-    smoothed_ZC = counts_CZ.T + 0.5
+    probability_BZ = logits_BZ.double().softmax(1)
+    counts_CZ = probability_BZ.new_zeros(num_classes, logits_BZ.shape[1])
+    return counts_CZ.index_add_(0, labels_B, probability_BZ).T
+
+
+def learned_weights(counts_ZC: Tensor) -> Tensor:
+    """Return ``P(y | z)``, the rows of counts as shares, with half a count added for every pair, ``[Z, C]``.
+
+    With these weights `map_weighted` gives the predictor of LEEP (Nguyen et al., ICML 2020, arXiv 2002.12462).
+
+    Args:
+        counts_ZC: What `count_together` returns, summed over all images.
+    """
+    smoothed_ZC = counts_ZC + 0.5
     return smoothed_ZC / smoothed_ZC.sum(1, keepdim=True)
 
 

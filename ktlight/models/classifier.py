@@ -87,7 +87,7 @@ class Classifier(nn.Module):
 
     def answer_in(self, label_map: LabelMap) -> None:
         """Answer in the data's classes from now on."""
-        self.label_map, self.num_classes = label_map, label_map.num_classes
+        self.label_map, self.num_classes = label_map.train(self.training), label_map.num_classes
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits ``[B, C]`` of raw images ``uint8 [B, 3, H, W]``: plain ones framed, or square views."""

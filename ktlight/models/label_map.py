@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from ktlight.functional.label_spaces import NONE, UNSAID, columns_of, map_columns, map_weighted
 
+LEARNED = "learned"
+
 
 class Mapped(NamedTuple):
     """Answers in the data's classes.
@@ -31,7 +33,7 @@ class LabelMap(nn.Module):
     Args:
         classes_Z: The data's class of each of the network's, -1 for none.
         num_classes: C.
-        how: How it was found: ``permuted``, ``synset``, ``names``, ``file``, ``learned``.
+        how: How it was found: ``permuted``, ``synset``, ``names``, ``file``, ``learned``, or ``given``.
         weights_ZC: Where a class of the network may be part of several, how much of it is, ``[Z, C]``; else None.
         ambiguous: Names of the data's classes that could not be told to be one of the network's.
 
@@ -113,3 +115,14 @@ class LabelMap(nn.Module):
     def extra_repr(self) -> str:
         """Return what is to be known of it."""
         return f"{self.own_classes} -> {self.num_classes} classes by {self.how}, {self.covered} covered"
+
+
+def map_to_learn(own_classes: int, num_classes: int) -> LabelMap:
+    """Return a map by which all classes say the same, until it is learned on training images."""
+    return learned_map(torch.full((own_classes, num_classes), 1 / num_classes))
+
+
+def learned_map(weights_ZC: Tensor) -> LabelMap:
+    """Return the map of learned weights ``P(y | z)``, ``[Z, C]``."""
+    own_classes, num_classes = weights_ZC.shape
+    return LabelMap([NONE] * own_classes, num_classes, LEARNED, weights_ZC)

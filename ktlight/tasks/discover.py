@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ktlight.answers.stored import OutputStore
 from ktlight.config.models import OPTIONS, listed_models
+from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.dataset import ImageDataset
 from ktlight.discovery.asking import Candidate, ask_models
 from ktlight.discovery.discover import Options, discover
@@ -28,6 +29,7 @@ from ktlight.publication.discovery.page import write_discovery_page
 from ktlight.publication.finished import nothing_lost
 from ktlight.report.discovery import read_discovery
 from ktlight.report.pairs import print_discovery
+from ktlight.stages.labels import learn_label_map
 from ktlight.stages.trained import locate, trained_classifier
 from ktlight.training.assemble import data_module, load_dataset
 from ktlight.training.processes import is_first_process
@@ -49,7 +51,8 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
     own = own_similarity(options.similarity, dataset.num_classes)
     data = data_module(config, dataset)
     run.phase("ask")
-    asked = ask_models(candidates(config, models, dataset, run), data, OutputStore(config), options.labels)
+    outputs = OutputStore(config)
+    asked = ask_models(candidates(config, models, data, outputs, run), data, outputs, options.labels)
     run.record_start(dataset, {})
     run.phase("compare")
     facts: dict[str, Any] = {}
@@ -89,15 +92,21 @@ def own_similarity(file: str | None, num_classes: int) -> dict[str, Tensor]:
     return {} if file is None else {Path(file).name: read_similarity(Path(file), num_classes)}
 
 
-def candidates(config: DictConfig, models: Sequence[ModelConfig], dataset: ImageDataset, run: Run) -> list[Candidate]:
+def candidates(
+    config: DictConfig, models: Sequence[ModelConfig], data: ImageDataModule, outputs: OutputStore, run: Run
+) -> list[Candidate]:
     """Return the models to ask, under unique names, and after them a randomly initialised one if that is wanted."""
+
+    def load(role: str, model: ModelConfig) -> Classifier:
+        return learn_label_map(trained_classifier(config, role, model, data.dataset, run), data, outputs)
+
     found = [
-        Candidate(name, partial(trained_classifier, config, f"model{number}", model, dataset, run))
+        Candidate(name, partial(load, f"model{number}", model))
         for number, (name, model) in enumerate(zip(unique_names(models), models, strict=True), 1)
     ]
     if config.discovery.baseline:
         first = models[0]
-        found.append(Candidate(f"random {first.name}", partial(untrained, config, first, dataset), baseline=True))
+        found.append(Candidate(f"random {first.name}", partial(untrained, config, first, data.dataset), baseline=True))
     return found
 
 

@@ -35,6 +35,7 @@ from ktlight.report.recommendation import (
     print_recommendation,
     write_rows,
 )
+from ktlight.stages.labels import settle_labels
 from ktlight.stages.notices import warn_of_seen_images
 from ktlight.stages.trained import trained_classifier
 from ktlight.training.assemble import check_classes, data_module, load_dataset
@@ -65,6 +66,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
     methods = Methods(with_method, student, copy.deepcopy(teachers[0]))
     methods.check(names)
     scorer = make_scorer(config, dataset, methods)
+    settle_labels(dict(zip(roles, teachers, strict=True)), scorer.data, scorer.outputs)
     warn_of_seen_images(["task=recommend"], config.data.holdout, models)
     models = {role: model.frozen_copy() if model is student else model.freeze() for role, model in models.items()}
     run.record_start(dataset, models)

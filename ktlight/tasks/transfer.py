@@ -27,6 +27,7 @@ from ktlight.stages.averaging import state_of
 from ktlight.stages.checks import ENSEMBLES, check_holdout, check_method
 from ktlight.stages.guard import guard_student
 from ktlight.stages.head import check_head, learner, on_features
+from ktlight.stages.labels import settle_labels
 from ktlight.stages.notices import warn_of_guessers
 from ktlight.stages.schedule import SCHEDULES, Outcome
 from ktlight.stages.setting import Setting
@@ -79,12 +80,14 @@ def transfer(
             teacher.freeze()  # so that one copy in memory is shared
     data = data_module(config, dataset)
     check_holdout(config, data, method, rule, models)
+    outputs = OutputStore(config)
+    settle_labels(by_role, data, outputs, learn=method is not None and method.learners > 1)
     learning = {**models, "student": learner(config, student)}
     initial = {role: model.frozen_copy() for role, model in models.items()}
     run.record_start(dataset, initial)
     with extra_loggers(config, run.folder) as loggers:
         epochs = transfer_epochs(config, data, list(learning.values())[: method.learners]) if method else 0
-        setting = Setting(config, data, OutputStore(config), loggers, epochs, rule)
+        setting = Setting(config, data, outputs, loggers, epochs, rule)
         run.phase("before")
         before = answers(initial, data, setting.outputs)
         warn_of_guessers(before, by_role)
