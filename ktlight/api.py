@@ -17,6 +17,8 @@ from ktlight.data.arrays import MapDataset, from_torch
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import Preempted, UserError
 from ktlight.models.classifier import Classifier
+from ktlight.models.libraries.adapted import bare
+from ktlight.models.names import file_name
 from ktlight.preemption import forget, leaving_when_asked
 from ktlight.report.folder import RunFolder
 from ktlight.report.numbered import numbered_folder
@@ -131,7 +133,7 @@ def _transfer(
         run.folder.check_config(run.described(dataset, classifiers))
         weights = run.folder.path / "student" / "model.safetensors"
         if weights.exists():  # else nothing was trained
-            student.network.load_state_dict(safetensors.torch.load_file(weights))
+            bare(student.network).load_state_dict(safetensors.torch.load_file(weights))
         logger.info("%s holds the finished run: it is not run again", short(run.folder.path))
     else:
         epochs = config.trainer.max_epochs
@@ -168,7 +170,7 @@ def _folder(config: DictConfig, folder: str | Path | None) -> AbstractContextMan
         return nullcontext(Path(folder))
     if world_size(config.trainer) > 1:
         raise UserError("a run of several processes needs folder=..., since each of them would choose one for itself")
-    label = f"{config.method.name}-{config.teacher.name}-to-{config.student.name}"
+    label = f"{config.method.name}-{file_name(config.teacher.name)}-to-{file_name(config.student.name)}"
     return numbered_folder(FOLDERS, label, "folder=", resume=config.resume)
 
 

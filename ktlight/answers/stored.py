@@ -18,6 +18,7 @@ from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.ordered import OrderedView
 from ktlight.errors import NotWritten, UserError
 from ktlight.models.classifier import Classifier
+from ktlight.models.libraries.library import library_of_network
 from ktlight.models.sources import LiveSource
 from ktlight.models.zoo import cache_directory
 from ktlight.store.entry import Damaged, Shape
@@ -171,7 +172,7 @@ class OutputStore:
                 transform=view.transform,
                 view=view.view,
                 precision=self.device.name,
-                software=SOFTWARE,
+                software=software(classifier),
                 form=wanted.form.name,
             )
             for view in wanted.views
@@ -247,3 +248,11 @@ class OutputStore:
         if message not in self.said:
             self.said.add(message)
             logger.info("%s", message)
+
+
+def software(classifier: Classifier) -> str:
+    """Return the versions of what computes a model's outputs."""
+    library = library_of_network(classifier.network)
+    if library is None or f"{library.package} " in SOFTWARE:
+        return SOFTWARE
+    return f"{SOFTWARE} {library.package} {version(library.package)}"

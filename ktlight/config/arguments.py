@@ -131,7 +131,8 @@ def labels_of_call(
 
 def name_networks(config: DictConfig, student: str, teachers: Sequence[str]) -> None:
     """Write into the config how the networks of a call are called, in place of the models that it names by default."""
-    names = {"student": student, "teacher": teacher_names("", OmegaConf.create(list(teachers)))}
+    several = teacher_names("", OmegaConf.create(list(teachers)))
+    names = {"student": student, "teacher": teachers[0] if len(teachers) == 1 else several}
     for role, name in names.items():
         if config[role].name != name:
             config[role].name = config[role].architecture = name

@@ -19,6 +19,7 @@ from ktlight.config.location import BASE, config_directory
 from ktlight.config.model_source import MODEL_GROUPS, model_choices
 from ktlight.config.trust import check_composed, check_folders, check_secrets, search_folders
 from ktlight.errors import UserError, nearest
+from ktlight.models.libraries.library import library_of, resolve
 
 LISTS = ("students", "teachers", "models")
 """Options that take a list of models."""
@@ -153,10 +154,13 @@ def _check_choices(override: Override, search: tuple[str, ...]) -> None:
     group = override.key_or_group
     known = [*_choices(group, search), *(model_choices() if group in MODEL_GROUPS else _nested_choices(group))]
     for value in _values(override):
-        value = value.strip("'\"")
+        value = value.strip("'\"").replace("\\:", ":")  # as Hydra writes a colon
         if group == "teacher" and value.startswith("["):  # Hydra would keep the last one
             raise UserError(f"several teachers are a list of values: 'teachers={value}'")
         bare = value.partition(".")[0] if group in MODEL_GROUPS else value  # a model name may carry a timm tag
+        if group in MODEL_GROUPS and library_of(value).prefix:  # whose library says best what is wrong with it
+            resolve(value)
+            continue
         several = value[1:-1].split(",") if value.startswith("[") else []  # which Hydra merges
         if bare in known or value.startswith("glob(") or (several and set(several) <= set(known)):
             continue

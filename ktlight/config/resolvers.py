@@ -13,7 +13,7 @@ from ktlight.config.launcher import bytes_of, gpus_of_node, gpus_of_task, jobs_a
 from ktlight.config.location import BASE, config_directory
 from ktlight.config.models import pattern_of
 from ktlight.config.swept import pairs_id
-from ktlight.models.names import ALIASES
+from ktlight.models.names import ALIASES, file_name
 from ktlight.models.spec import ZOO_PREFIX
 
 MANY_NAMES = 3
@@ -29,6 +29,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("pairs_id", pairs_id, replace=True)
     OmegaConf.register_new_resolver("teacher_names", teacher_names, replace=True)
     OmegaConf.register_new_resolver("model_names", model_names, replace=True)
+    OmegaConf.register_new_resolver("file_name", file_name, replace=True)
     OmegaConf.register_new_resolver("product", operator.mul, replace=True)
     OmegaConf.register_new_resolver("largest", largest, replace=True)
     OmegaConf.register_new_resolver("share_if", share_if, replace=True)
@@ -47,8 +48,8 @@ def teacher_names(teacher: str, teachers: Any) -> str:
     More than three are replaced by their number, since file names are limited in length.
     """
     if not isinstance(teachers, ListConfig):  # an error that is told of later, with more to say
-        return teacher
-    return _joined([_file_name(entry) for entry in teachers] or [teacher], "teachers")
+        return file_name(teacher)
+    return _joined([_file_name(entry) for entry in teachers] or [file_name(teacher)], "teachers")
 
 
 def model_names(models: Any) -> str:
@@ -64,7 +65,9 @@ def _file_name(entry: Any) -> str:
     """Return the name of a model, or the pattern of several, without what is special in a path or to a shell."""
     pattern = pattern_of(entry)
     name = entry.get("name") if isinstance(entry, DictConfig) else entry
-    return re.sub(r"[^\w.+-]", "", str(name).removeprefix(ZOO_PREFIX) if pattern is None else "".join(pattern.include))
+    if pattern is None:
+        return file_name(str(name).removeprefix(ZOO_PREFIX))
+    return re.sub(r"[^\w.+-]", "", "".join(pattern.include))
 
 
 def largest(shares: Mapping[str, float]) -> float:

@@ -35,20 +35,28 @@ def find_checkpoint(checkpoint: str) -> Path:
     raise UserError(f"There is no checkpoint at {path}.{nearest(path.name, siblings)}")
 
 
-def read_folder_config(folder: Path) -> dict[str, Any]:
-    """Return ``config.json`` of a timm folder.
+def read_folder_config(folder: Path, library: str = "timm") -> dict[str, Any]:
+    """Return ``config.json`` of an exported folder.
+
+    Args:
+        folder: The folder.
+        library: Whose models are expected in it.
 
     Raises:
-        UserError: If the folder has none, or it is not JSON with an ``architecture``.
+        UserError: If the folder has none, or it is not JSON with an ``architecture``, or of another library.
     """
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"{folder} has no config.json, so it is not a timm folder; name a weights file.") from error
+        raise UserError(
+            f"{folder} has no config.json, so it is not a {library} folder; name a weights file."
+        ) from error
     except ValueError as error:
         raise UserError(f"{folder / 'config.json'} is not valid JSON ({error}); save the model again.") from error
     if "architecture" not in config:
-        raise UserError(f"{folder / 'config.json'} names no architecture, so it is not a timm folder.")
+        raise UserError(f"{folder / 'config.json'} names no architecture, so it is not a {library} folder.")
+    if (found := config.get("library", "timm")) != library:
+        raise UserError(f"{folder} holds a model of {found}, but one of {library} was named.")
     return config
 
 
@@ -157,10 +165,11 @@ def load_weights(network: nn.Module, path: Path) -> None:
     load_state(network, read_state_dict(path), path)
 
 
-def load_state(network: nn.Module, state: Mapping[str, Tensor], origin: Path) -> None:
+def load_state(network: nn.Module, state: Mapping[str, Tensor], origin: Path, architecture: str = "") -> None:
     """Load ``state``, read from ``origin``, into a network; raise `UserError` unless every tensor fits."""
     if differences := compare(network, state):
-        architecture = getattr(network, "pretrained_cfg", {}).get("architecture") or type(network).__name__
+        recorded = getattr(network, "pretrained_cfg", {}).get("architecture")
+        architecture = architecture or recorded or type(network).__name__
         raise UserError(f"{origin} does not hold the weights of {architecture}: {differences}. Is it another model's?")
     network.load_state_dict(state)
 

@@ -10,9 +10,12 @@ from torch import nn
 
 from ktlight.errors import UserError
 from ktlight.models.features import classifier_layers
+from ktlight.models.libraries.library import library_of_network
 
 SYNSET = re.compile(r"n\d{8}")
 SHOWN = 3
+MOSTLY = 0.9
+"""Share of equal words from which two lists name the same classes in the same order."""
 
 
 class ForeignClasses(UserError):  # noqa: N818
@@ -27,24 +30,38 @@ def are_names(names: Sequence[str] | None) -> bool:
 def recorded_names(network: Any, data_names: Sequence[str], *, from_hub: bool) -> tuple[str, ...] | None:
     """Return the class names recorded with a network's weights; None if there are none.
 
-    The record of timm's ImageNet-1k weights does not list names: they are the WordNet ids in order, or timm's
-    descriptions if the data use those.
+    ImageNet-1k's classes, which timm's weights do not name and others name by words, are called by their WordNet ids if
+    the data do that, or by timm's descriptions if the data use those.
 
     Args:
-        network: A timm network, with the record of its weights.
+        network: A library's network, with the record of its weights.
         data_names: Names of the data's classes.
         from_hub: Whether the weights are those that timm records; a bare weights file may be for any classes.
     """
-    recorded = network.pretrained_cfg.get("label_names")
-    if recorded:
-        return tuple(map(str, recorded)) if are_names(recorded) else None
-    if not from_hub or infer_imagenet_subset(network) != "imagenet-1k":
+    library = library_of_network(network)
+    named = library.class_names(network) if library else None
+    recorded = tuple(map(str, named)) if named else None
+    if recorded and not are_imagenet(recorded):
+        return recorded if are_names(recorded) else None
+    if not recorded and not (from_hub and infer_imagenet_subset(network) == "imagenet-1k"):
         return None
     imagenet: Any = ImageNetInfo("imagenet-1k")
     if all(SYNSET.fullmatch(name) for name in data_names):
         return tuple(imagenet.label_names())
     descriptions = tuple(imagenet.label_descriptions())
-    return descriptions if set(descriptions) == set(data_names) else None
+    return descriptions if set(descriptions) == set(data_names) else recorded
+
+
+def are_imagenet(names: Sequence[str]) -> bool:
+    """Return whether names are words for ImageNet-1k's classes in their standard order.
+
+    Libraries write them in their own ways (``tench``, ``tench, Tinca tinca``), and some words stand for two classes.
+    """
+    imagenet: Any = ImageNetInfo("imagenet-1k")
+    theirs, ours = (
+        [re.split("[,(]", name)[0].strip().lower() for name in each] for each in (imagenet.label_descriptions(), names)
+    )
+    return len(ours) == len(theirs) and sum(map(str.__eq__, ours, theirs)) > MOSTLY * len(theirs)
 
 
 def class_columns(own: Sequence[str] | None, data_names: Sequence[str], model: str) -> list[int] | None:

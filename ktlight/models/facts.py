@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ktlight.models.classifier import Classifier
+from ktlight.models.libraries.adapted import bare
 from ktlight.models.preprocess import Preprocess
 from ktlight.models.provenance import Provenance
 
@@ -18,7 +19,7 @@ def model_facts(classifier: Classifier) -> dict[str, Any]:
     return {
         "name": classifier.name,
         "architecture": classifier.architecture,
-        "family": type(classifier.network).__module__.rpartition(".")[2],
+        "family": type(bare(classifier.network)).__module__.rpartition(".")[2].removeprefix("modeling_"),
         "parameters": sum(parameter.numel() for parameter in classifier.network.parameters()),
         "provenance": _recorded(classifier.provenance),
         **{fact: list(value) if isinstance(value, tuple) else value for fact, value in facts.items()},

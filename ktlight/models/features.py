@@ -45,7 +45,10 @@ class FeatureTap:
 
     def _catch(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if self.listening:
-            self.seen.append(inputs[0].flatten(1))
+            features = inputs[0]
+            if isinstance(layer, nn.Conv2d) and features.shape[-1] * features.shape[-2] > 1:
+                features = features.mean((2, 3))  # its logits are means over positions, as in SqueezeNet
+            self.seen.append(features.flatten(1))
 
     def take(self) -> Tensor:
         """Return the features ``[B, D]`` of the last pass, concatenated over classifier layers."""

@@ -52,12 +52,16 @@ def architectures() -> tuple[str, ...]:
     Importing timm takes seconds, so this searches its source files for ``@register_model`` instead, which finds exactly
     the names of ``timm.list_models()`` in a fraction of a second.
     """
-    specification = find_spec("timm")
+    return found_in_sources("timm", "**/*.py", _REGISTERED)
+
+
+def found_in_sources(package: str, files: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
+    """Return what a pattern finds in source files of a package's folder ``models``, sorted, without importing it."""
+    specification = find_spec(package)
     if specification is None or not specification.submodule_search_locations:
-        raise UserError("timm is not installed; run: pip install timm")
-    sources = Path(specification.submodule_search_locations[0], "models").rglob("*.py")
-    names = {name for source in sources for name in _REGISTERED.findall(source.read_text(encoding="utf-8"))}
-    return tuple(sorted(names))
+        raise UserError(f"{package} is not installed; run: pip install {package}")
+    sources = Path(specification.submodule_search_locations[0], "models").glob(files)
+    return tuple(sorted({name for source in sources for name in pattern.findall(source.read_text(encoding="utf-8"))}))
 
 
 def file_name(name: str) -> str:

@@ -11,6 +11,7 @@ from timm.models import PretrainedCfg, get_model_input_config, get_pretrained_cf
 from torch import nn
 
 from ktlight.errors import UserError, nearest
+from ktlight.models.libraries.adapted import bare
 from ktlight.models.spec import ModelConfig
 
 COARSEST_STRIDE = 32
@@ -100,7 +101,8 @@ def set_input_size(network: nn.Module, img_size: int) -> None:
     if not current["fixed_input_size"] or current["input_size"][1:] == (img_size, img_size):
         return
     if not hasattr(network, "set_input_size"):
-        raise UserError(f"{type(network).__name__} takes only its own input size, {current['input_size'][1:]} pixels.")
+        kind = type(bare(network)).__name__
+        raise UserError(f"{kind} takes only its own input size, {current['input_size'][1:]} pixels.")
     network.set_input_size(img_size=(img_size, img_size))  # type: ignore[operator]
 
 

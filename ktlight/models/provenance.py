@@ -9,7 +9,8 @@ class Provenance:
     """Where the weights of a model came from.
 
     Attributes:
-        source: ``checkpoint``, ``zoo``, ``hub`` or ``python`` (a network given to :func:`ktlight.transfer`).
+        source: ``checkpoint``, ``zoo``, ``hub`` (the Hugging Face Hub), ``torchvision`` (its own weights) or
+            ``python`` (a network given to :func:`ktlight.transfer`).
         location: The checkpoint's path, the name in the zoo or on the Hub, or the network's class.
         trained_now: Whether this run trained it.
         epochs: Training epochs; like the following, None if unknown.
@@ -20,7 +21,7 @@ class Provenance:
         licence: Licence of the weights, from their record.
     """
 
-    source: Literal["checkpoint", "zoo", "hub", "python"]
+    source: Literal["checkpoint", "zoo", "hub", "torchvision", "python"]
     location: str
     trained_now: bool = False
     epochs: int | None = None
@@ -33,6 +34,11 @@ class Provenance:
     def may_have_seen(self, holdout: float) -> bool:
         """Return whether the weights may have been trained on a run's held-out images; only the zoo can rule it out."""
         return self.source != "zoo" or (self.holdout or 0) != holdout
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the weights may have to be fetched first."""
+        return self.source in ("hub", "torchvision")
 
     def __str__(self) -> str:
         facts = f" ({trained_for(self.epochs, self.seed, self.acc)})" if self.source == "zoo" else ""

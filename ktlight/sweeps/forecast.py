@@ -75,7 +75,7 @@ class Known(NamedTuple):
     """
 
     network: Classifier
-    source: str | None
+    source: Provenance | None
     seconds: float
 
 
@@ -167,14 +167,14 @@ class Forecaster:
         return self.names[asked]
 
     def _look(self, setting: Setting, model: ModelConfig, found: tuple[ModelConfig, Provenance] | None) -> Known:
-        dataset, source = setting.dataset, found[1].source if found else None
-        if found and source != "hub":
+        dataset = setting.dataset
+        if found and not found[1].is_remote:
             network = build_classifier(
                 *found, class_names=dataset.class_names, wnids=dataset.wnids, data_identity=dataset.identity
             )
         else:
             network = new_classifier(model, num_classes=dataset.num_classes, native_size=dataset.native_size)
-        known = Known(network.frozen_copy(), source, self._speed(setting, model, network))
+        known = Known(network.frozen_copy(), found and found[1], self._speed(setting, model, network))
         if not found:
             self._train(setting, model, known)
         return known
@@ -211,7 +211,7 @@ class Forecaster:
                 if key.digest in self.stored:
                     continue
                 self.stored[key.digest] = len(view.rows) * one.shape[1] * (2 if half else 4)
-                if model.source not in (None, "hub") and outputs.store.folder(key).exists():
+                if model.source and not model.source.is_remote and outputs.store.folder(key).exists():
                     self.there.add(key.digest)
                 else:
                     self.seconds += model.seconds * len(view.rows)

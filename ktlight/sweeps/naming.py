@@ -16,7 +16,7 @@ from ktlight.config.identity import VOLATILE, digest, resolved, written
 from ktlight.sweeps.composition import Split, SweepLoader, apply, parse
 
 EVERYTHING = "*"
-PURE = ("teacher_names", "model_names", "product", "largest", "share_if", "only_if")
+PURE = ("teacher_names", "model_names", "file_name", "product", "largest", "share_if", "only_if")
 """Resolvers that depend on their arguments alone."""
 REFERENCE = re.compile(r"\$\{\s*([^\s:{}\[\]]*)\s*(:?)")
 RUN_ID, LABEL = "${run_id:}", "${task.label}"

@@ -4,7 +4,6 @@ Locks see to it that each is made once even without this; but then the jobs that
 another, each in a slot of its own.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from ktlight.config.identity import digest, resolved
 from ktlight.config.instantiate import make
 from ktlight.config.literal import literal
 from ktlight.config.models import OPTIONS, model_config
+from ktlight.models.names import file_name
 from ktlight.models.spec import ModelConfig
 from ktlight.sweeps.composition import SweepLoader
 from ktlight.sweeps.pairs import PairRun
@@ -69,7 +69,7 @@ def prepare_options(config: DictConfig, needed: Needed) -> list[str]:
     own = {name: getattr(model, name) for name in OPTIONS if getattr(model, name) != getattr(shared, name)}
     named = model.checkpoint if model.checkpoint and not model.architecture else model.name
     entry = {"name": named, **own}
-    label = re.sub(r"[^\w.-]", "", model.name) + "-views" * needed.views
+    label = file_name(model.name) + "-views" * needed.views
     return [
         *needed.options,
         "task=store",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ktlight.models.libraries.timm_models import TimmModels
+from ktlight.models.libraries.torchvision_models import TorchvisionModels
 from ktlight.models.provenance import Provenance
 from ktlight.models.spec import ModelConfig
 
@@ -96,7 +97,7 @@ class ModelLibrary(Protocol):
         """Return the expression that loads the same folder from the Hugging Face Hub; None if the library cannot."""
 
 
-LIBRARIES: dict[str, ModelLibrary] = {library.prefix: library for library in (TimmModels(),)}
+LIBRARIES: dict[str, ModelLibrary] = {library.prefix: library for library in (TimmModels(), TorchvisionModels())}
 """The libraries by the prefix of their names; that of timm is empty."""
 
 
