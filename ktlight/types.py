@@ -51,6 +51,8 @@ class Batch(TypedDict):
         index: Stable row number of each sample within its split, ``int64 [B]``.
         view: Number of the augmented view of all images in the batch; -1 for plain images.
         peer_images: The same samples in other views, one for each further network, if networks see their own views.
+        mapped_mass: How much of each source's belief is about the data's classes, ``float [M, B]``, if one of those
+            that the sample router asks answers in other classes.
     """
 
     image: Tensor
@@ -58,6 +60,7 @@ class Batch(TypedDict):
     index: Tensor
     view: int
     peer_images: NotRequired[list[Tensor]]
+    mapped_mass: NotRequired[Tensor]
 
 
 class RoutedBatch(Batch):
@@ -68,15 +71,12 @@ class RoutedBatch(Batch):
         target: The target logits of each sample, ``float [B, C]``.
         features: The features of each candidate, ``float [B, D_m]``, for methods that need them.
         weight: The weight of each sample in the loss, ``float [B]``, where it is not 1 for all.
-        mapped_mass: How much of each candidate's belief is about the data's classes, ``float [M, B]``, where one of
-            them answers in other classes.
     """
 
     source: Tensor
     target: Tensor
     features: NotRequired[list[Tensor]]
     weight: NotRequired[Tensor]
-    mapped_mass: NotRequired[Tensor]
 
 
 AnyBatch = TypeVar("AnyBatch", bound=Batch)

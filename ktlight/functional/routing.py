@@ -8,7 +8,7 @@ section 4, and of its public code.
 import torch
 from torch import Tensor
 
-from ktlight.functional.confidence import log_odds
+from ktlight.functional.confidence import log_confidence, log_odds
 from ktlight.functional.flips import prediction_flips
 from ktlight.functional.randomness import ROUTING_STREAM, random_bits, random_uniform, uncompiled
 
@@ -17,13 +17,15 @@ TEACHER = 1
 LEFT_OUT = -1
 
 
-def most_confident(logits_MBC: Tensor, labels_B: Tensor | None = None) -> Tensor:
+def most_confident(logits_MBC: Tensor, labels_B: Tensor | None = None, mass_MB: Tensor | None = None) -> Tensor:
     """Return the most confident source of each sample: the data partitioning (DP) of the paper, equation 5.
 
     Args:
         logits_MBC: Logits of the sources, ``[M, B, C]``; any number of sources.
         labels_B: True classes, ``int64 [B]``: the source with the largest ``softmax(z)[y]`` is chosen. Without them
             (unsupervised), the source with the largest ``max_c softmax(z)_c``.
+        mass_MB: What each source's probabilities are multiplied by, ``[M, B]``: the mapped mass of sources with classes
+            of their own; see :mod:`ktlight.functional.label_spaces`. None multiplies by 1.
 
     Returns:
         The chosen source of each sample, ``int64 [B]``. Ties go to the lowest index, hence to the initial student.
@@ -32,7 +34,9 @@ def most_confident(logits_MBC: Tensor, labels_B: Tensor | None = None) -> Tensor
     >>> most_confident(torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[3.0, 0.0], [1.0, 0.0]]]))
     tensor([1, 0])
     """
-    return log_odds(logits_MBC, labels_B).argmax(0)
+    if mass_MB is None:
+        return log_odds(logits_MBC, labels_B).argmax(0)
+    return (log_confidence(logits_MBC, labels_B) + mass_MB.log()).argmax(0)
 
 
 def flip_sources(student_pred_B: Tensor, teacher_pred_B: Tensor, labels_B: Tensor, neutral: int) -> Tensor:

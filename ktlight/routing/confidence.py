@@ -134,13 +134,17 @@ class MostConfident(RoutingRule):
     Args:
         use_labels: Compare the probabilities of the true class; otherwise the highest probability of any class.
         retain_weight: Of the samples that the initial student keeps.
+        mapped_mass: Multiply the confidence of a teacher with other classes by its mapped mass: the share of its belief
+            that is about the data's classes at all.
     """
 
-    def __init__(self, use_labels: bool, retain_weight: NotNegative = 1.0) -> None:
+    def __init__(self, use_labels: bool, retain_weight: NotNegative = 1.0, mapped_mass: bool = False) -> None:
         self.use_labels = use_labels
         self.retain_weight = retain_weight
+        self.mapped_mass = mapped_mass
 
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
         """Return the argmax of confidence over the sources."""
-        source_B = most_confident(logits_MBC, batch["label"] if self.use_labels else None)
+        mass_MB = batch.get("mapped_mass") if self.mapped_mass else None
+        source_B = most_confident(logits_MBC, batch["label"] if self.use_labels else None, mass_MB)
         return Routing(source_B, select_target(logits_MBC, source_B))

@@ -174,3 +174,15 @@ def test_memorised_classes_are_told_apart():
     assert (weaker.softmax(1).diag() == 1).all() and (stronger.softmax(1).diag() == 1).all()
     labels_N = torch.tensor([0, 1])
     assert (class_errors(weaker, labels_N) > class_errors(stronger, labels_N)).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_mass_multiplies_the_probabilities(labelled: bool) -> None:
+    logits_MBC, mass_MB = torch.randn(3, 200, 5), torch.rand(3, 200)
+    labels_B = torch.randint(5, (200,)) if labelled else None
+    chosen = most_confident(logits_MBC, labels_B, mass_MB)
+    for row in range(200):
+        p_MC = logits_MBC[:, row].double().softmax(1)
+        p_M = p_MC[:, labels_B[row]] if labels_B is not None else p_MC.amax(1)
+        assert chosen[row] == (p_M * mass_MB[:, row]).argmax()
+    assert torch.equal(most_confident(logits_MBC, labels_B, torch.ones(3, 200)), most_confident(logits_MBC, labels_B))

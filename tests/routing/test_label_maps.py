@@ -59,8 +59,7 @@ def sliced_by_hand() -> Classifier:
 def routed(rule: RoutingRule, classifier: Classifier, batch: Any) -> tuple[Tensor, Tensor]:
     sources = [LiveSource("student", tiny.classifier(0).frozen_copy()), LiveSource("teacher", classifier)]
     router = SampleRouter(rule.candidates(sources), rule, initial=sources[0])
-    source_B, target_BC = router.route(router.ask(batch), batch, None)
-    return source_B, target_BC
+    return router.rule(router.ask(batch), batch, None)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -126,3 +125,15 @@ def test_training_runs_with_a_mapped_teacher() -> None:
     before = method.networks[0].network[1].weight.clone()
     tiny.fit(method, callbacks=[SampleRouter(sources, rule)])
     assert not torch.equal(method.networks[0].network[1].weight, before)
+
+
+def test_confidence_times_mapped_mass() -> None:
+    batch: Any = tiny.batch(300)
+    source_B, _ = routed(MostConfident(use_labels=True, mapped_mass=True), mapped(), batch)
+    theta = mapped().own_logits(batch["image"]).softmax(1)
+    student = tiny.classifier(0)(batch["image"]).softmax(1)
+    for row, y in enumerate(batch["label"].tolist()):
+        assert source_B[row] == int(theta[row, OWN.index(y)] > student[row, y])
+    assert 0 < source_B.float().mean() < 1
+    plain_B, _ = routed(MostConfident(use_labels=True), mapped(), batch)
+    assert (source_B <= plain_B).all() and not torch.equal(source_B, plain_B)
