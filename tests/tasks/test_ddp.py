@@ -18,6 +18,7 @@ METHODS = {
     "kdcl": ["method=kdcl", "method.rule=linear"],
     "cd": ["method=cd", "router=most_confident"],
     "crd": ["method=crd", "router=most_confident"],
+    "rkd": ["method=rkd", "router=most_confident", "router.retain_weight=2"],
     "head": ["transfer.part=head", "method=kl_mcl"],
 }
 
