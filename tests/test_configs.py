@@ -75,7 +75,7 @@ def test_the_commands_models_compose(composed: Callable[..., DictConfig]) -> Non
     assert (config.teacher.architecture, config.student.architecture) == ("vit_base_patch16_224", "resnet50")
 
 
-PEERS = {"kdcl", "dml", "bikd"}
+UNROUTED = {"kdcl", "dml", "bikd", "label_smoothing"}
 FEATURES = {"cd", "crd", "fitnet", "rkd", "vkd"}
 
 
@@ -86,7 +86,7 @@ def test_method_composes_with_routers_and_restraints(method: str, composed: Call
         restrained = RESTRAINTS[number % len(RESTRAINTS)]
         config = composed(f"method={method}", f"router={router}", f"restraint={restrained}")
         student, teacher = tiny.classifier(0), tiny.classifier(1)
-        if (router == "none") != (method in PEERS):
+        if (router == "none") != (method in UNROUTED):
             with pytest.raises(UserError, match="router"):
                 build_method(config, [student, teacher])
             continue

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ktlight.functional.confidence import log_odds
 from ktlight.functional.precision import full_precision
-from ktlight.functional.routing import most_confident, select_target
+from ktlight.functional.routing import LEFT_OUT, most_confident, select_target
 
 
 @torch.no_grad()
@@ -140,19 +140,25 @@ def general_target(logits_NBC: Tensor, weights_N: Tensor) -> Tensor:
 
 @torch.no_grad()
 def bidirectional_teacher(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
-    """Return, per sample, the network with the largest probability of the label; ties go to the last network.
+    """Return, per sample, the network with the largest probability of the label.
 
     Of two networks a and b, a teaches where ``p_a[y] > p_b[y]``, else b: Jain, Karthik, Gandhi, "Simplifying Knowledge
-    Transfer in Pretrained Models" (TMLR 2025, arXiv 2510.22208).
+    Transfer in Pretrained Models" (TMLR 2025, arXiv 2510.22208). Of three or more, none teaches a sample whose largest
+    probability several of them give, as in its public code.
 
     Args:
         logits_NBC: Logits of the networks, ``[N, B, C]``.
         labels_B: True classes, ``int64 [B]``.
 
     Returns:
-        The network that teaches each sample, ``int64 [B]``.
+        The network that teaches each sample, ``int64 [B]``; -1 leaves the sample out.
     """
-    return len(logits_NBC) - 1 - log_odds(logits_NBC, labels_B).flip(0).argmax(0)
+    odds_NB = log_odds(logits_NBC, labels_B)
+    last_B = len(logits_NBC) - 1 - odds_NB.flip(0).argmax(0)
+    if len(logits_NBC) == 2:
+        return last_B
+    shared_B = (odds_NB == odds_NB.amax(0)).sum(0) > 1
+    return last_B.masked_fill(shared_B, LEFT_OUT)
 
 
 _NEWTON_STEPS = 24

@@ -9,6 +9,7 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torchmetrics.classification import MulticlassAccuracy
 
 from ktlight.errors import NotFinite, UserError
@@ -49,8 +50,14 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
     """Whether the method learns from the targets that a sample router writes."""
     needs_features: bool = False
     """Whether the method needs the sources' features, written by the sample router."""
+    has_peers: bool = False
+    """Whether the teachers are networks of the method, which run with the student."""
     top_classes: int | None = None
     """Number of the target's largest classes that the loss covers; None for all."""
+    needs_full_logits: bool = False
+    """Whether the loss depends on more of the target than the label's logit and the largest ones."""
+    least_batch: int = 1
+    """Number of samples, over all processes, that a batch needs for the loss to be defined."""
     own_views: bool = False
     """Whether each network that learns sees an augmented view of its own."""
     standardize_logits: bool = False
@@ -100,6 +107,13 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
         if not self.standardize_logits:
             return student_BC, target_BC
         return standardize_logits(student_BC), standardize_logits(target_BC)
+
+    def whole_batch(self, values: Tensor) -> Tensor:
+        """Return a process's part ``[B, ...]`` of a batch with those of all processes, through which gradients flow."""
+        if self._trainer is None or self.trainer.world_size == 1:  # a probe has no trainer
+            return values
+        gathered: Tensor = self.all_gather(values, sync_grads=values.requires_grad)  # type: ignore[assignment]
+        return gathered.flatten(0, 1)
 
     def configure_model(self) -> None:
         """Under ``trainer=fsdp``, train copies of the networks, each process with its part of them."""
@@ -188,6 +202,18 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
 def taught_mean(values_B: Tensor, batch: RoutedBatch) -> Tensor:
     """Return the mean of a loss ``[B]`` over a routed batch: samples left out count 0, the others by their weight."""
     return masked_mean(values_B, batch["source"], batch.get("weight"))
+
+
+def label_losses(logits_BC: Tensor, labels_B: Tensor, double_softmax: bool = False) -> Tensor:
+    """Return the cross entropy of each sample with its label, ``[B]``, in float32.
+
+    Args:
+        logits_BC: Logits of the network that learns.
+        labels_B: True classes.
+        double_softmax: Compute it from probabilities in place of logits, as the public code of arXiv 2310.17653 does.
+    """
+    scores_BC = logits_BC.float().softmax(1) if double_softmax else logits_BC.float()
+    return cross_entropy(scores_BC, labels_B, reduction="none")
 
 
 def check_peers(name: str, networks: Sequence[Classifier]) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from ktlight.functional.losses import (
     kl_divergence_per_sample,
@@ -12,7 +11,7 @@ from ktlight.functional.losses import (
     soft_cross_entropy_per_sample,
 )
 from ktlight.limits import CountOrNull, Positive, Share
-from ktlight.methods.base import TransferMethod, taught_mean
+from ktlight.methods.logits import LogitMethod
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
 from ktlight.types import RoutedBatch
@@ -20,10 +19,8 @@ from ktlight.types import RoutedBatch
 SOFT_LOSSES = {"kl": kl_divergence_per_sample, "cross_entropy": soft_cross_entropy_per_sample}
 
 
-class Distillation(TransferMethod[RoutedBatch]):
+class Distillation(LogitMethod):
     """``mixing * soft(student, target) + (1 - mixing) * cross_entropy(student, label)`` (arXiv 2310.17653, eq. 1 ff.).
-
-    The router writes each sample's target. Samples that it leaves out (source -1) contribute nothing.
 
     Args:
         networks: The student alone.
@@ -35,9 +32,10 @@ class Distillation(TransferMethod[RoutedBatch]):
         top_classes: Number of the target's largest classes that the soft term covers, both sides renormalised over
             them; None for all. The paper's public code uses 1000, and 100 with weight interpolation.
         double_softmax: Compute the label term's cross entropy from probabilities, not logits, as the public code does.
+        standardize_logits: Standardise the logits on both sides of the soft term, over all classes.
     """
 
-    routed = True
+    needs_full_logits = False
 
     def __init__(
         self,
@@ -50,22 +48,17 @@ class Distillation(TransferMethod[RoutedBatch]):
         temperature: Positive,
         top_classes: CountOrNull = None,
         double_softmax: bool = False,
+        standardize_logits: bool = False,
     ) -> None:
-        super().__init__(networks[:1], optimization)
-        self.name = name
+        super().__init__(
+            networks, optimization, name=name, weight=mixing, label_weight=1 - mixing,
+            standardize_logits=standardize_logits,
+        )  # fmt: skip
         self.soft_loss = SOFT_LOSSES[soft_loss]
-        self.mixing = mixing
         self.temperature = temperature
         self.top_classes = top_classes
         self.double_softmax = double_softmax
 
-    def terms(self, logits_NBC: Sequence[Tensor], batch: RoutedBatch) -> dict[str, Tensor]:
-        """Return the soft term, and the label term if its weight is not 0."""
-        student_BC = logits_NBC[0]
-        soft_B = self.soft_loss(*largest_classes(student_BC, batch["target"], self.top_classes), self.temperature)
-        terms = {"soft": self.mixing * taught_mean(soft_B, batch)}
-        if self.mixing < 1:
-            scores_BC = student_BC.float().softmax(1) if self.double_softmax else student_BC.float()
-            label_B = cross_entropy(scores_BC, batch["label"], reduction="none")
-            terms["label"] = (1 - self.mixing) * taught_mean(label_B, batch)
-        return terms
+    def soft_losses(self, student_BC: Tensor, target_BC: Tensor, batch: RoutedBatch) -> Tensor:
+        """Return the divergence or the cross entropy of each sample, ``[B]``."""
+        return self.soft_loss(*largest_classes(student_BC, target_BC, self.top_classes), self.temperature)

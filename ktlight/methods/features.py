@@ -6,11 +6,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from ktlight.functional.losses import kl_divergence_per_sample
 from ktlight.limits import NotNegative, Positive
-from ktlight.methods.base import TransferMethod, taught_mean
+from ktlight.methods.base import TransferMethod, label_losses, taught_mean
 from ktlight.methods.optimization import Optimization
 from ktlight.models.classifier import Classifier
 from ktlight.types import RoutedBatch
@@ -83,8 +82,7 @@ class FeatureMethod(TransferMethod[RoutedBatch]):
     def terms(self, logits_NBC: Sequence[Tensor], batch: RoutedBatch) -> dict[str, Tensor]:
         """Return the label term, and the soft term if its weight is not 0."""
         student_BC = logits_NBC[0]
-        scores_BC = student_BC.float().softmax(1) if self.double_softmax else student_BC.float()
-        label_B = cross_entropy(scores_BC, batch["label"], reduction="none")
+        label_B = label_losses(student_BC, batch["label"], self.double_softmax)
         # even with a weight of 0: DistributedDataParallel needs a gradient for the classifier layer
         terms = {"label": self.gamma * taught_mean(label_B, batch)}
         if self.alpha:

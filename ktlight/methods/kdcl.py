@@ -43,9 +43,11 @@ class KDCL(TransferMethod[Batch]):
         temperature: T.
         update_teacher: Whether the teachers learn too.
         own_views: Whether each network sees an augmented view of its own.
+        standardize_logits: Standardise the logits on both sides of the collaborative term; the target is made before.
     """
 
     general_weights_N: Tensor
+    has_peers = True
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class KDCL(TransferMethod[Batch]):
         temperature: Positive,
         update_teacher: bool,
         own_views: bool,
+        standardize_logits: bool = False,
     ) -> None:
         check_peers(name, networks)
         peers = networks if update_teacher else [networks[0], *(network.frozen_copy() for network in networks[1:])]
@@ -67,6 +70,7 @@ class KDCL(TransferMethod[Batch]):
         self.needs_holdout = rule == "general"
         self.weight = weight
         self.own_views = own_views
+        self.standardize_logits = standardize_logits
         self.temperature = temperature
         self.learners = len(networks) if update_teacher else 1
         self.register_buffer("general_weights_N", torch.full((len(networks),), 1 / len(networks)), persistent=False)
@@ -77,7 +81,8 @@ class KDCL(TransferMethod[Batch]):
         terms = {}
         for number, logits_BC in enumerate(logits_NBC[: self.learners]):
             terms[f"label_{number}"] = cross_entropy(logits_BC.float(), batch["label"])
-            terms[f"soft_{number}"] = self.weight * kl_divergence(logits_BC, target_BC, self.temperature)
+            soft = kl_divergence(*self.compared(logits_BC, target_BC), self.temperature)
+            terms[f"soft_{number}"] = self.weight * soft
         return terms
 
     def target(self, logits_NBC: Tensor, labels_B: Tensor) -> Tensor:

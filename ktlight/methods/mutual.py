@@ -26,7 +26,10 @@ class MutualLearning(TransferMethod[Batch]):
         weight: Of the mutual term.
         temperature: T.
         own_views: Whether each network sees its own augmented view.
+        standardize_logits: Standardise the logits on both sides of the mutual term.
     """
+
+    has_peers = True
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class MutualLearning(TransferMethod[Batch]):
         weight: NotNegative,
         temperature: Positive,
         own_views: bool,
+        standardize_logits: bool = False,
     ) -> None:
         check_peers(name, networks)
         super().__init__(networks, optimization)
@@ -44,13 +48,14 @@ class MutualLearning(TransferMethod[Batch]):
         self.weight = weight
         self.temperature = temperature
         self.own_views = own_views
+        self.standardize_logits = standardize_logits
 
     def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Return a label term and a mutual term for each network."""
         terms = {}
         for number, learner_BC in enumerate(logits_NBC):
             others = [logits_BC.detach() for other, logits_BC in enumerate(logits_NBC) if other != number]
-            pulls = [kl_divergence(learner_BC, other_BC, self.temperature) for other_BC in others]
+            pulls = [kl_divergence(*self.compared(learner_BC, other_BC), self.temperature) for other_BC in others]
             terms[f"label_{number}"] = cross_entropy(learner_BC.float(), batch["label"])
             terms[f"soft_{number}"] = self.weight * torch.stack(pulls).mean()
         return terms

@@ -25,14 +25,14 @@ class RelationalMethod(FeatureMethod):
 
     def feature_losses(self, features_BD: Tensor, batch: RoutedBatch) -> Tensor:
         """Return the loss of each of this process's samples, ``[B]``."""
-        student_BD, sources_MBD, source_B = features_BD.float(), batch["features"], batch["source"]
-        own = len(source_B)
-        if self.trainer.world_size > 1:
-            student_BD = self.all_gather(student_BD, sync_grads=True).flatten(0, 1)  # type: ignore[union-attr]
-            sources_MBD = [self.all_gather(features).flatten(0, 1) for features in sources_MBD]  # type: ignore[union-attr]
-            source_B = self.all_gather(source_B).flatten()  # type: ignore[union-attr]
+        own = len(batch["source"])
         first = own * self.trainer.global_rank
-        return self.relation_losses(student_BD, sources_MBD, source_B, slice(first, first + own))
+        return self.relation_losses(
+            self.whole_batch(features_BD.float()),
+            [self.whole_batch(source_BD) for source_BD in batch["features"]],
+            self.whole_batch(batch["source"]),
+            slice(first, first + own),
+        )
 
     @abstractmethod
     def relation_losses(

@@ -17,16 +17,14 @@ class Supervised(TransferMethod[Batch]):
     Args:
         networks: The network to train.
         optimization: Optimiser and learning rate.
-        label_smoothing: Fraction of the probability spread over all classes.
+        smoothing: Fraction of the probability spread over all classes.
     """
 
-    def __init__(
-        self, networks: Sequence[Classifier], optimization: Optimization, label_smoothing: float = 0.0
-    ) -> None:
+    def __init__(self, networks: Sequence[Classifier], optimization: Optimization, smoothing: float = 0.0) -> None:
         super().__init__(networks, optimization)
-        self.label_smoothing = label_smoothing
+        self.smoothing = smoothing
 
     def terms(self, logits_NBC: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Return the cross entropy."""
         logits_BC = logits_NBC[0].float()
-        return {"label": cross_entropy(logits_BC, batch["label"], label_smoothing=self.label_smoothing)}
+        return {"label": cross_entropy(logits_BC, batch["label"], label_smoothing=self.smoothing)}

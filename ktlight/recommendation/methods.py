@@ -54,7 +54,8 @@ class Methods:
                     "logits, such as 'methods=[kl,kl_dp]'"
                 )
             rule = routing_rule(config, cast(TransferMethod[Any], method), self.networks)
-            assert rule is not None
+            if rule is None:
+                raise UserError(f"method={name} learns from no teacher, so there is none to recommend for it")
             if rule.prepared_on == "holdout":
                 raise UserError(
                     f"the router of method={name} learns from data.holdout's images, on which a probe is measured: "

@@ -14,6 +14,7 @@ from ktlight.stages.notices import warn_of_seen_images
 from ktlight.stages.schedule import stage_epochs
 from ktlight.stages.sources import routing_rule
 from ktlight.stages.stage import build_method
+from ktlight.training.trainer import world_size
 
 ENSEMBLES = {"most_confident": "ensemble", "mean": "ensemble_mean"}
 """The column of ``predictions.parquet`` for each rule of ``method=ensemble``."""
@@ -37,7 +38,17 @@ def check_method(
     stage_epochs(config.schedule.total_epochs, 1, stages)
     together = dict(list(models.items())[: 2 if stages > 1 else None])
     method = build_method(config, list(together.values()))
+    check_batch(config, method)
     return method, routing_rule(config, method, together)
+
+
+def check_batch(config: DictConfig, method: TransferMethod[Any]) -> None:
+    """Raise `UserError` if a batch holds too few samples to relate them to each other."""
+    if config.data.batch_size * world_size(config.trainer) < method.least_batch:
+        raise UserError(
+            f"method={config.method.name} relates the samples of a batch to each other, and there is none to relate in "
+            f"a batch of {config.data.batch_size}: use data.batch_size={method.least_batch} or more"
+        )
 
 
 def check_untrained(config: DictConfig) -> None:

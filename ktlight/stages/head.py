@@ -41,7 +41,7 @@ def unfit(method: TransferMethod[Any] | None) -> str | None:
         return "trains nothing"
     if method.needs_features:
         return "moves the features, which come before the head"
-    return None if method.routed else "runs several networks on the same images"
+    return "runs several networks on the same images" if method.has_peers else None
 
 
 def on_features(setting: Setting, student: Classifier) -> Setting:

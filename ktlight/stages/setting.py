@@ -22,7 +22,7 @@ class Setting:
         outputs: Outputs of frozen models, stored or live.
         loggers: Loggers in addition to the curves.
         epochs: Epochs of one training, unless ``schedule.total_epochs`` is divided among stages.
-        rule: Chooses each sample's source; None if the networks teach each other.
+        rule: Chooses each sample's source; None if nothing is routed.
         several_stages: Whether more stages follow, so that the end of this one is worth saving.
     """
 

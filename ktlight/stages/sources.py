@@ -33,26 +33,29 @@ def routing_rule(
         return None
     rule: RoutingRule = make(config.router)
     rule.candidates([LiveSource(role, model) for role, model in models.items()])
-    check_kept_logits(config.store, rule, method.top_classes, models["student"].num_classes)
+    check_kept_logits(config, rule, method, models["student"].num_classes)
     return rule
 
 
-def check_kept_logits(options: DictConfig, rule: RoutingRule, top_classes: int | None, classes: int) -> None:
+def check_kept_logits(config: DictConfig, rule: RoutingRule, method: TransferMethod[Any], classes: int) -> None:
     """Raise `UserError` if what ``store.top_k`` keeps of the logits would change the choices or the loss.
 
     Args:
-        options: The config group ``store``.
+        config: The composed config.
         rule: Chooses on the logits.
-        top_classes: Over how many of the target's largest classes the loss goes; None for all.
+        method: Learns from them.
         classes: Number of classes.
     """
-    kept = options.top_k
-    if options.mode == "off" or make_form(kept, classes).name == Full.name:
+    kept, top_classes = config.store.top_k, method.top_classes
+    if config.store.mode == "off" or make_form(kept, classes).name == Full.name:
         return
     mend = f"but store.top_k={kept} keeps only the largest besides the label's: use store.top_k=null or store=off"
     if rule.needs_full_logits:
         name = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(rule).__name__).lower()
         raise UserError(f"router={name} compares what all logits say, {mend}")
+    if method.needs_full_logits or method.standardize_logits:
+        name = f"method={config.method.name}{' method.standardize_logits=true' * method.standardize_logits}"
+        raise UserError(f"the loss of {name} depends on all logits of the target, {mend}")
     if top_classes is not None and kept < top_classes < classes:
         raise UserError(f"the loss goes over the {top_classes} largest classes of the target, {mend}")
 

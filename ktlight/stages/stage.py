@@ -68,7 +68,8 @@ def build_method(config: DictConfig, networks: Sequence[Classifier]) -> Transfer
     if method.routed and not has_router:
         raise UserError(f"method={config.method.name} learns from routed targets: give a router, e.g. router=teacher")
     if has_router and not method.routed:
-        raise UserError(f"in method={config.method.name} the networks teach each other: use it with router=none")
+        learns = "lets the networks teach each other" if method.has_peers else "learns from the labels alone"
+        raise UserError(f"method={config.method.name} {learns}, so there is nothing to route: use it with router=none")
     learning = peers[: method.learners - 1]
     for network in [student, *learning]:
         if not any(parameter.requires_grad for parameter in network.parameters()):

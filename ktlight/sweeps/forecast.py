@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from ktlight.answers.stored import OutputStore
+from ktlight.config.instantiate import located
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
@@ -117,7 +118,8 @@ class Forecaster:
         """Count one transfer."""
         config, setting = task.config, self._setting(task.config)
         known = {role: self._model(setting, model) for role, model in task.models.items()}
-        learns = list(known) if config.router._target_ is None else ["student"]
+        target = config.method._target_
+        learns = list(known) if target and located(target, "method").has_peers else ["student"]
         networks = [self.known[known[role]].network for role in learns]
         epochs = planned_epochs(config, setting.data, networks) if config.method._target_ else 0
         for role, name in known.items():

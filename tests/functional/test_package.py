@@ -10,7 +10,19 @@ import pytest
 import torch
 
 from ktlight import functional
-from ktlight.functional import confidence, flips, losses, mixing, routing, statistics, targets
+from ktlight.functional import (
+    confidence,
+    correlation,
+    decoupled,
+    flips,
+    losses,
+    mixing,
+    powers,
+    routing,
+    standardization,
+    statistics,
+    targets,
+)
 
 from .examples import random_classes, random_logits
 
@@ -84,6 +96,20 @@ def mutual_loss(logits_MBC, labels_B):
     return sum(losses.kl_divergence(*pair) for pair in pairs)
 
 
+def newer_losses(logits_MBC, labels_B):
+    student_BC, target_BC = (standardization.standardize_logits(logits_BC) for logits_BC in logits_MBC[:2])
+    kept_B = routing.leave_out_negative(student_BC.argmax(-1), target_BC.argmax(-1), labels_B) >= 0
+    return torch.stack(
+        [
+            decoupled.decoupled_divergence(student_BC, target_BC, labels_B, 1.0, 0.5, 2.0),
+            correlation.correlation_distance(student_BC, target_BC, 2.0, 2.0),
+            correlation.column_distances(student_BC, target_BC, kept_B).mean(),
+            powers.transformed_divergence_per_sample(student_BC, target_BC, 0.5).mean(),
+            powers.enhanced_cross_entropy_per_sample(student_BC, target_BC, labels_B, 1.5).mean(),
+        ]
+    )
+
+
 USES = [
     routed_loss,
     unsupervised_loss,
@@ -92,6 +118,7 @@ USES = [
     collaborative_loss,
     confidence_loss,
     mutual_loss,
+    newer_losses,
     summaries,
 ]
 

@@ -4,6 +4,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ktlight.errors import UserError
+from ktlight.functional.standardization import standardize_logits
 from ktlight.functional.targets import bidirectional_teacher
 from ktlight.methods.bidirectional import BidirectionalDistillation
 
@@ -53,6 +54,33 @@ def test_of_three_networks_the_most_probable_teaches_the_others() -> None:
 def test_the_last_network_teaches_on_a_tie() -> None:
     logits = torch.tensor([[[1.0, 0.0], [2.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]])
     assert bidirectional_teacher(logits, torch.tensor([0, 0])).tolist() == [1, 0]
+
+
+def test_of_three_networks_none_teaches_a_sample_on_a_tie_for_the_first_place() -> None:
+    tie, other = [2.0, 0.0], [1.0, 0.0]
+    logits = torch.tensor([[tie, tie, other, tie], [tie, other, tie, tie], [other, tie, [3.0, 0.0], tie]])
+    labels = torch.zeros(4, dtype=torch.int64)
+    assert bidirectional_teacher(logits, labels).tolist() == [-1, -1, 2, -1]
+    learning = [each.requires_grad_() for each in logits.clone()]
+    terms = bikd(3).terms(learning, {**tiny.batch(4), "label": labels})
+    soft = torch.stack([terms[f"soft_{number}"] for number in range(3)]).sum()
+    for gradient in torch.autograd.grad(soft, learning):
+        assert (gradient[[0, 1, 3]] == 0).all()
+    assert soft > 0
+
+
+def test_the_teaching_side_is_chosen_by_the_logits_as_they_are() -> None:
+    # Standardised, the first network is the surer one.
+    logits = torch.tensor([[[0.2, 0.0, 0.0]], [[3.0, 1.0, 0.0]]])
+    labels = torch.tensor([0])
+    plain, standardised = (
+        bikd(2, standardize_logits=on).terms(list(logits), {**tiny.batch(1), "label": labels}) for on in (False, True)
+    )
+    for terms in (plain, standardised):
+        assert terms["soft_0"] > 0 and terms["soft_1"] == 0
+    learner, teacher = (standardize_logits(each).double()[0] for each in logits)
+    p, q = teacher.softmax(0), learner.softmax(0)
+    assert float(standardised["soft_0"]) == pytest.approx(float((p * (p / q).log()).sum()), rel=1e-4)
 
 
 def test_both_learn() -> None:

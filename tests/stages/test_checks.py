@@ -26,6 +26,7 @@ def check(*overrides: str, classes: int = 30) -> None:
         (["router=calibrated"], "router=calibrated compares what all logits say"),
         (["router=entropy_weights"], "router=entropy_weights compares what all logits say"),
         (["method.top_classes=20"], "the loss goes over the 20 largest classes of the target, but store.top_k=10"),
+        (["method.standardize_logits=true"], "method=kl_dp method.standardize_logits=true depends on all logits of"),
     ],
 )
 def test_what_is_kept_of_the_logits_must_decide_as_all_of_them(options: list[str], says: str) -> None:
@@ -56,3 +57,27 @@ def test_camkd_needs_labels() -> None:
 )
 def test_routers_and_losses_that_look_at_what_is_kept(options: list[str]) -> None:
     check("method=kl_dp", "store.top_k=10", *options)
+
+
+@pytest.mark.parametrize("method", ["dkd", "dist", "wttm", "ofa"])
+def test_losses_that_depend_on_all_logits(method: str) -> None:
+    with pytest.raises(UserError, match=f"the loss of method={method} depends on all logits of the target, but store"):
+        check(f"method={method}", "store.top_k=10")
+    check(f"method={method}", "store.top_k=10", "store=off")
+
+
+def test_samples_of_a_batch_of_one_cannot_be_related() -> None:
+    with pytest.raises(UserError, match=r"method=dist relates the samples of a batch .* of 1: use data\.batch_size=2"):
+        check("method=dist", "data.batch_size=1")
+    check("method=dist", "data.batch_size=2")
+    check("method=dist", "data.batch_size=1", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+    check("method=dkd", "data.batch_size=1")
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [("dml", "method=dml lets the networks teach each other"), ("label_smoothing", "learns from the labels alone")],
+)
+def test_a_router_where_nothing_is_routed(method: str, says: str) -> None:
+    with pytest.raises(UserError, match=rf"{says}, so there is nothing to route: use it with router=none"):
+        check(f"method={method}", "router=soft")

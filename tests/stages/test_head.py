@@ -102,6 +102,9 @@ def test_a_full_store_leaves_nothing_to_compute(
     "options",
     [
         ["method=kl_mcl", "router=flip_avg", "guard=wise", "guard.steps=2"],
+        ["method=dist", "router=soft", "method.standardize_logits=true"],
+        ["method=dkd", "router=no_negative_flips", "restraint=mcl", "method.warmup_epochs=2"],
+        ["method=label_smoothing"],
         ["method=hinton", "router=classwise", "optim=sgd", "data.views=1"],
         ["teachers=[test_convnext,test_vit]", "student=test_vit", "schedule=soup", "schedule.average=greedy"],
         ["teachers=[test_convnext]", "schedule=sequential", "router=calibrated", "trainer.precision=bf16-mixed"],

@@ -19,6 +19,7 @@ METHODS = {
     "cd": ["method=cd", "router=most_confident"],
     "crd": ["method=crd", "router=most_confident"],
     "rkd": ["method=rkd", "router=most_confident", "router.retain_weight=2"],
+    "dist": ["method=dist", "router=no_negative_flips"],
     "head": ["transfer.part=head", "method=kl_mcl"],
 }
 
@@ -64,7 +65,7 @@ def test_two_processes_equal_one(
         for name in left:
             assert float(right[name]) == pytest.approx(float(left[name]), rel=1e-5, abs=1e-5), name
     assert "val/acc" in rows(two)[0] and "train/loss" in rows(two)[0]
-    assert any("left_out" in name for name in rows(two)[0]) == (method == "xe_kl_mcl")
+    assert any("left_out" in name for name in rows(two)[0]) == (method in ("xe_kl_mcl", "dist"))
 
     tables = [pq.read_table(folder / "predictions.parquet") for folder in (one, two)]
     assert tables[1]["index"].to_pylist() == list(range(1437))  # an odd number, so no equal halves

@@ -30,6 +30,7 @@ RUNS = {
     "kdcl": ["method=kdcl", "method.rule=linear", "optim=sgd", "trainer.precision=bf16-mixed"],
     "crd": ["method=crd", "optim=sgd"],
     "vkd": ["method=vkd", "optim=sgd"],
+    "dist": ["method=dist", "optim=sgd"],
     "guard": ["student=test_efficientnet", "guard=wise", "guard.steps=2", "data.holdout=0.2", "optim=sgd"],
 }
 ROUNDING = {  # memory layouts differ for convolutions; bfloat16 has 8 bits
