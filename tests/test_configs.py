@@ -76,7 +76,8 @@ def test_the_commands_models_compose(composed: Callable[..., DictConfig]) -> Non
 
 
 UNROUTED = {"kdcl", "dml", "bikd", "label_smoothing"}
-FEATURES = {"cd", "crd", "fitnet", "rkd", "vkd"}
+TARGETS = {method: OmegaConf.load(CONF / "method" / f"{method}.yaml").get("_target_") for method in METHODS}
+FEATURES = {method for method, target in TARGETS.items() if target and get_object(target).needs_features}
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - FEATURES - {"ensemble"}))

@@ -28,7 +28,9 @@ def orthonormal_columns(free_ED: Tensor) -> Tensor:
         # A = U V^T, and by Woodbury's identity P = axes - U (1 + V^T U / 2)^-1 V^T axes
         left_EW, right_EW = torch.cat([free_ED, axes_ED], 1), torch.cat([axes_ED, -free_ED], 1)
         core_WW = torch.eye(2 * columns, dtype=free_ED.dtype, device=free_ED.device) + right_EW.T @ left_EW / 2
-        projection_ED: Tensor = axes_ED - left_EW @ torch.linalg.solve(core_WW, right_EW[:columns].T)
+        # without a check, for which the device would have to wait: the matrix is never singular
+        solved_WD = torch.linalg.solve_ex(core_WW, right_EW[:columns].T).result
+        projection_ED: Tensor = axes_ED - left_EW @ solved_WD
     return projection_ED
 
 

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ktlight.functional.projections import (
     normalized_error_per_sample,
@@ -101,3 +102,11 @@ def test_a_target_that_is_the_same_everywhere_is_zero() -> None:
     own = random_logits(0, 3, 4)
     constant = normalized_error_per_sample(own, torch.full((3, 4), 7.0, dtype=torch.float64))
     torch.testing.assert_close(constant, torch.nn.functional.smooth_l1_loss(own, 0 * own, reduction="none").mean(1))
+
+
+def test_projecting_does_not_wait_for_the_device() -> None:
+    with FakeTensorMode():  # to ask for a value is an error
+        free_ED = torch.zeros(5, 3, requires_grad=True)
+        mapped_BE = torch.zeros(2, 3) @ orthonormal_columns(free_ED).T
+        for error in (squared_error_per_sample, normalized_error_per_sample):
+            assert torch.autograd.grad(error(mapped_BE, mapped_BE).sum(), free_ED, retain_graph=True)[0].shape == (5, 3)

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ktlight.functional import relational
 from ktlight.functional.losses import masked_mean
@@ -213,3 +214,12 @@ def test_relations_of_half_precision_are_computed_in_float32(loss) -> None:  # t
     expected = loss(halves[0].float(), [each.float() for each in halves[1:]], source)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(loss(halves[0], halves[1:], source), expected)
+
+
+@pytest.mark.parametrize("loss", RKD)
+def test_relating_does_not_wait_for_the_device(loss) -> None:  # type: ignore[no-untyped-def]
+    with FakeTensorMode():  # to ask for a value is an error
+        student = torch.zeros(5, 3, requires_grad=True)
+        sources = [torch.zeros(5, width) for width in (3, 4)]
+        loss_R = loss(student, sources, torch.zeros(5, dtype=torch.int64), slice(1, 3))
+        assert torch.autograd.grad(loss_R.sum(), student)[0].shape == (5, 3)

@@ -125,6 +125,7 @@ def test_every_part_that_acts_on_logits(
     ("options", "says"),
     [
         (["method=cd"], "method=cd moves the features, which come before the head"),
+        (["method=vkd"], "method=vkd moves the features, which come before the head"),
         (["method=dml"], "method=dml runs several networks on the same images"),
         (["method=kdcl", "method.update_teacher=false"], "method=kdcl runs several networks"),
         (["method=ensemble"], "method=ensemble trains nothing"),

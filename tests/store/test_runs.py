@@ -30,6 +30,7 @@ RUNS = {
     "kl_dp": ["method=kl_dp", "data.views=4", "trainer.max_epochs=5", "data.batch_size=100"],
     "kl_dp_unsup": ["method=kl_dp_unsup", "data.views=null", "trainer.max_epochs=2"],
     "xe_kl_mcl": ["method=xe_kl_mcl", "data.views=2", "data.fraction=0.5"],
+    "vkd": ["method=vkd", "router=most_confident", "data.views=2"],
     "flip_avg": ["method=kl", "router=flip_avg", "data.views=null", "trainer.max_epochs=2"],
 }
 
