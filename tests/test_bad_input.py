@@ -325,6 +325,17 @@ def test_unfit_parquet(
     assert_refused(command("task=pretrain", "student=test_vit", "data=parquet", *files, *options), *parts)
 
 
+@pytest.mark.usefixtures("zoo")
+def test_dist_with_a_batch_of_one(command: Command, tmp_path: Path) -> None:
+    refused = command(*TINY, "method=dist", "data.batch_size=1")
+    assert_refused(refused, "method=dist relates the samples of a batch to each other", "use data.batch_size=2 or more")
+    assert not list(tmp_path.rglob("results.json"))
+    ended = command(
+        *TINY, "method=dist", "data.batch_size=359", "trainer.max_epochs=1"
+    )  # of 360: the last batch is one
+    assert ended.code == 0, ended.err
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_corrupt_image_in_evaluation(command: Command, images: Path, tmp_path: Path, workers: int) -> None:
     weights = ["student=test_vit", f"student.checkpoint={images}/two.safetensors"]

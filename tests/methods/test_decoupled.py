@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import tiny
+import torch
 
 from ktlight.methods.decoupled import DKD
 from ktlight.models.sources import LiveSource
@@ -46,18 +47,33 @@ class Warming(DKD):
         return super().terms(*arguments)
 
 
+def train(method: DKD, **options: Any) -> None:
+    """Train with a fixed teacher."""
+    rule = Fixed(1)
+    sources = [
+        LiveSource(name, tiny.classifier(seed).frozen_copy()) for seed, name in enumerate(("student", "teacher"))
+    ]
+    router = SampleRouter(rule.candidates(sources), rule)
+    tiny.fit(method, tiny.data_module(batch_size=48), callbacks=[router], **options)
+
+
 @pytest.mark.parametrize(("warmup", "weights"), [(1, [1.0, 1.0, 1.0]), (2, [0.5, 1.0, 1.0]), (4, [0.25, 0.5, 0.75])])
 def test_the_soft_term_grows_linearly_over_the_first_epochs(warmup: int, weights: list[float]) -> None:
-    networks = [tiny.classifier(0), tiny.classifier(1)]
-    method = Warming(
-        networks, tiny.optimization(), name="dkd", alpha=1.0, beta=1.0, temperature=1.0, label_weight=1.0,
-        warmup_epochs=warmup,
-    )  # fmt: skip
-    rule = Fixed(1)
-    sources = [LiveSource(name, network.frozen_copy()) for name, network in zip("st", networks, strict=True)]
-    router = SampleRouter(rule.candidates(sources), rule)
-    tiny.fit(method, tiny.data_module(batch_size=48), callbacks=[router], max_epochs=3)
+    options: Any = {"alpha": 1.0, "beta": 1.0, "temperature": 1.0, "label_weight": 1.0, "warmup_epochs": warmup}
+    method = Warming([tiny.classifier(0)], tiny.optimization(), name="dkd", **options)
+    train(method, max_epochs=3)
     assert method.weights == pytest.approx(weights)
+
+
+def test_two_classes_learn_whatever_the_weight_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny, "CLASSES", 2)
+    methods = [dkd(beta=0.0), dkd(beta=8.0), dkd(alpha=0.0, beta=8.0)]
+    for method in methods:
+        train(method, max_epochs=3)
+    none, much, without_label = (method.networks.state_dict() for method in methods)
+    for name, weights in none.items():
+        assert torch.isfinite(weights).all() and torch.equal(much[name], weights)
+    assert any(not torch.equal(without_label[name], weights) for name, weights in none.items())
 
 
 def test_the_soft_term_alone_is_warmed_up() -> None:

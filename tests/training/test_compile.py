@@ -1,5 +1,6 @@
 """A compiled step: whole graphs, two sizes of batches, and nothing compiled again for another view or epoch."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from torch._dynamo.testing import CompileCounter
 from torch._dynamo.utils import counters
 
 from ktlight.methods.base import TransferMethod
+from ktlight.methods.correlation import DIST
+from ktlight.methods.decoupled import DKD
 from ktlight.methods.distillation import Distillation
 from ktlight.methods.kdcl import KDCL
 from ktlight.models.sources import LiveSource
@@ -65,6 +68,24 @@ def test_a_routed_step_is_whole_graphs(rule: RoutingRule, graphs: CompileCounter
     # losses and routing in two sizes (10 images, the last 8); two sources of one size, tiles of 32; validation in two
     # sizes (7, the last 6); the flip rule asks the student in the sizes of training too
     assert 2 + 2 < graphs.frame_count <= 2 + 2 + 2 + 2 + 2 * rule.needs_student
+
+
+def dist() -> DIST:
+    options = {"beta": 2.0, "gamma": 2.0, "temperature": 1.0, "label_weight": 1.0, "standardize_logits": True}
+    return DIST([tiny.classifier(0)], tiny.optimization(), name="dist", **options)
+
+
+def dkd() -> DKD:
+    options = {"alpha": 1.0, "beta": 8.0, "temperature": 2.0, "label_weight": 1.0, "warmup_epochs": 3}
+    return DKD([tiny.classifier(0)], tiny.optimization(lr=0.01), name="dkd", **options)
+
+
+@pytest.mark.parametrize("method", [dist, dkd])
+def test_losses_of_any_kind_are_whole_graphs(method: Callable[[], TransferMethod], graphs: CompileCounter) -> None:
+    expected = trained(method(), MostConfident(True), compiled=False)
+    torch.testing.assert_close(trained(method(), MostConfident(True), compiled=True), expected)
+    assert not counters["graph_break"]
+    assert graphs.frame_count <= 2 + 2 + 2 + 2  # none anew for the other weights of an epoch that warms up
 
 
 def test_a_random_router_is_compiled_around_its_draws(graphs: CompileCounter) -> None:
