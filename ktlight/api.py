@@ -17,8 +17,9 @@ from ktlight.data.arrays import MapDataset, from_torch
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import Preempted, UserError
 from ktlight.models.classifier import Classifier
-from ktlight.models.libraries.adapted import bare
+from ktlight.models.libraries.library import library_of_network
 from ktlight.models.names import file_name
+from ktlight.models.spec import ModelConfig
 from ktlight.preemption import forget, leaving_when_asked
 from ktlight.report.folder import RunFolder
 from ktlight.report.numbered import numbered_folder
@@ -133,7 +134,7 @@ def _transfer(
         run.folder.check_config(run.described(dataset, classifiers))
         weights = run.folder.path / "student" / "model.safetensors"
         if weights.exists():  # else nothing was trained
-            bare(student.network).load_state_dict(safetensors.torch.load_file(weights))
+            _load_exported(student, weights)
         logger.info("%s holds the finished run: it is not run again", short(run.folder.path))
     else:
         epochs = config.trainer.max_epochs
@@ -144,6 +145,17 @@ def _transfer(
             len(dataset.train or ()), len(dataset.val), short(run.folder.path),
         )  # fmt: skip
     return Transfer(student, finished or run_transfer(config, dataset, student, teachers, run), run.folder)
+
+
+def _load_exported(student: Classifier, weights: Path) -> None:
+    """Give a student the weights that a finished run exported."""
+    library = library_of_network(student.network)
+    if library and library.prefix:  # whose files have names of their own
+        spec = ModelConfig(student.name, student.architecture, checkpoint=str(weights.parent))
+        state = library.load(spec, spec.checkpoint).state_dict()
+    else:
+        state = safetensors.torch.load_file(weights)
+    student.network.load_state_dict(state)
 
 
 def _speak() -> None:

@@ -1,7 +1,10 @@
-"""Weights from the Hugging Face Hub, through timm."""
+"""Weights from the Hugging Face Hub: of timm's models, and the files of others."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import timm
-from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
 from torch import nn
 
 from ktlight.errors import UserError
@@ -36,10 +39,30 @@ def load_from_hub(config: ModelConfig, source: str) -> nn.Module:
     return network
 
 
-def reach(repository: str) -> None:
+def snapshot(repository: str, model: str, files: Sequence[str], needed: Sequence[str]) -> Path:
+    """Return a folder with some of the files of a repository of the Hub, fetched at most once.
+
+    Args:
+        repository: ``organisation/name``, with ``@revision`` if it is not the newest.
+        model: What the user calls it.
+        files: Names or patterns of the files.
+        needed: Files of which one shows that all are there.
+
+    Raises:
+        Unreachable: The Hub cannot be reached, or has no such files.
+    """
+    name, _, revision = repository.partition("@")
+    try:
+        reach(repository, needed)
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(files)))
+    except (OSError, ValueError) as error:
+        raise Unreachable(model, HUB, error) from error
+
+
+def reach(repository: str, needed: Sequence[str] = WEIGHT_FILES) -> None:
     """Check once that the Hub responds, unless weights are cached: downloads would retry for half a minute."""
     name, _, revision = repository.partition("@")
-    at_hand = (try_to_load_from_cache(name, file, revision=revision or None) for file in WEIGHT_FILES)
+    at_hand = (try_to_load_from_cache(name, file, revision=revision or None) for file in needed)
     if not any(isinstance(path, str) for path in at_hand):
         try:
             HfApi().model_info(name, revision=revision or None, timeout=PATIENCE)

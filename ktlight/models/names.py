@@ -67,11 +67,13 @@ def found_in_sources(package: str, files: str, pattern: re.Pattern[str]) -> tupl
 def file_name(name: str) -> str:
     """Return a model's name for files and folders: the last two parts of a path, and nothing special in them.
 
+    A dot stands for the colon: what begins with ``hf-`` is taken for a token.
+
     >>> file_name("resnet50.a1_in1k"), file_name("tv:resnet18"), file_name("hf:microsoft/resnet-18")
-    ('resnet50.a1_in1k', 'tv-resnet18', 'hf-microsoft-resnet-18')
-    >>> file_name("hf:/tmp/mine/tiny vit")
-    'hf-mine-tinyvit'
+    ('resnet50.a1_in1k', 'tv.resnet18', 'hf.microsoft-resnet-18')
+    >>> file_name("hf:/tmp/mine/tiny vit"), file_name("hf:./tiny")
+    ('hf.mine-tinyvit', 'hf.tiny')
     """
     start, colon, rest = name.rpartition(":")
-    parts = [start] * bool(colon) + rest.rstrip("/").split("/")[-2:]
-    return "-".join(re.sub(r"[^\w.+-]", "", part) for part in parts if part.strip("."))
+    parts = [re.sub(r"[^\w.+-]", "", part) for part in rest.rstrip("/").split("/")[-2:] if part.strip(".")]
+    return f"{start}{'.' * bool(colon)}{'-'.join(parts)}"

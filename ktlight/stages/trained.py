@@ -80,11 +80,13 @@ def weights_at_hand(
     zoo = Zoo()
     if model.checkpoint:
         return locate(model, zoo, dataset.identity)
+    own = library_of(model.architecture).weights(model.architecture)
+    if own and own.source == "checkpoint":  # a folder that holds weights was named
+        return model, own
     entry = zoo.find(pretraining_recipe(on_the_spot(config), model, dataset))
     if entry is not None:
         return replace(model, checkpoint=str(entry.folder)), entry_provenance(entry)
-    own = library_of(model.architecture).weights(model.architecture) if config.data.hub_labels else None
-    return (model, own) if own else None
+    return (model, own) if own and config.data.hub_labels else None
 
 
 def locate(model: ModelConfig, zoo: Zoo, data_identity: str) -> tuple[ModelConfig, Provenance]:

@@ -2,48 +2,77 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from transformers import AutoModelForImageClassification, ResNetConfig, ViTConfig
 
 from tests.conftest import Command
 
-TINY = "tv:shufflenet_v2_x0_5"
+TORCHVISION = "tv:shufflenet_v2_x0_5"
+TRANSFORMERS = "hf:./tiny"
+SHORT = ("data.fraction=0.3", "trainer.max_epochs=1", "pretrain.epochs=1")
 
 
-def results(folder: Path) -> dict:
-    return json.loads((folder / "results.json").read_text())
+def results(folder: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(folder, "results.json").read_text())
+    return found
 
 
-def test_a_model_of_torchvision_is_trained_once_and_teaches(command: Command) -> None:
-    """Its zoo entry, its folder names and its export carry on what its name says."""
-    trained = command("task=pretrain", f"student={TINY}", "pretrain.name=shuffled")
-    assert trained.code == 0, trained.out + trained.err
-    taught = command(f"teacher={TINY}", "student=test_vit", "method=crd", "trainer.max_epochs=1")
-    assert taught.code == 0, taught.out + taught.err
-    assert "training it once" not in taught.err + taught.out or "test_vit" in taught.err + taught.out
+@pytest.fixture
+def run(command: Command):
+    """Run a command that must succeed, in a folder with a tiny definition of transformers, and return what it says."""
+    ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic").save_pretrained("tiny")
+
+    def run(*arguments: str) -> str:
+        outcome = command(*SHORT, *arguments)
+        assert outcome.code == 0, outcome.out + outcome.err
+        return outcome.out + outcome.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("model", "called", "architecture", "family"),
+    [
+        (TORCHVISION, "tv.shufflenet_v2_x0_5", TORCHVISION, "shufflenetv2"),
+        (TRANSFORMERS, "hf.tiny", "hf:tiny", "resnet"),
+    ],
+)
+def test_a_model_is_trained_once_then_teaches_and_learns(run, model, called, architecture, family) -> None:
+    run("task=pretrain", f"student={model}", f"pretrain.name={family}", "hydra.run.dir=pretrained")
+    said = run("method=crd", f"teacher={model}", "student=test_vit")
+    assert f"zoo:{family} (1 epoch" in said and f"training it once {model}" not in said
     (folder,) = Path("runs/transfer").iterdir()
-    assert folder.name.startswith("crd-tv-shufflenet_v2_x0_5-to-test_vit-digits-seed0-")
-    found = results(folder)
-    assert found["models"]["teacher"]["architecture"] == found["teacher"] == TINY
-    assert found["models"]["teacher"]["family"] == "shufflenetv2"
-    assert found["models"]["teacher"]["provenance"]["location"] == "shuffled"
-    again = command("task=evaluate", f"student={TINY}", "student.checkpoint=zoo:shuffled")
-    assert again.code == 0, again.err
-    listed = command("task=discover", f"models=[zoo:shuffled,test_vit,glob({TINY})]")
-    assert listed.code == 0, listed.out + listed.err
+    assert folder.name.startswith(f"crd-{called}-to-test_vit-digits-seed0-")
+    teacher = results(str(folder))["models"]["teacher"]
+    assert (teacher["name"], teacher["architecture"], teacher["family"]) == (model, architecture, family)
+    assert results("pretrained")["acc"] == pytest.approx(results(str(folder))["acc_teacher"])
+
+    learned = run(f"student={model}", "teacher=test_vit", "guard=wise", "hydra.run.dir=learned")
+    assert "the student  " in learned and "timm.create_model" not in learned
+    run("task=evaluate", f"student={model}", "student.checkpoint=learned/student", "hydra.run.dir=again")
+    assert results("again")["acc"] == pytest.approx(results("learned")["acc_after"])
+    run("transfer.part=head", f"student={model}", "teacher=test_vit")
+    listed = run("task=discover", f"models=[zoo:{family},test_vit,{{name: {model}, checkpoint: learned/student}}]")
+    assert "3 models" in listed
 
 
-def test_a_student_of_torchvision_learns_whole_and_by_its_head(command: Command) -> None:
-    models = ("teacher=test_convnext", f"student={TINY}", "trainer.max_epochs=1")
-    outcome = command(*models, "guard=wise", "hydra.run.dir=one")
-    assert outcome.code == 0, outcome.out + outcome.err
-    assert "the student  one/student/README.md says how torchvision loads it" in outcome.out
-    assert json.loads(Path("one/student/config.json").read_text())["library"] == "torchvision"
-    again = command("task=evaluate", f"student={TINY}", "student.checkpoint=one/student", "hydra.run.dir=two")
-    assert again.code == 0, again.err
-    assert results(Path("two"))["acc"] == pytest.approx(results(Path("one"))["acc_after"])
-    head = command(*models, "transfer.part=head")
-    assert head.code == 0, head.out + head.err
+def test_a_folder_with_weights_is_these_weights(run) -> None:
+    defined = ViTConfig(
+        image_size=32, patch_size=8, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        num_labels=10,
+    )  # fmt: skip
+    AutoModelForImageClassification.from_config(defined).save_pretrained("own")
+    said = run("teachers=[{name: hf:./own, labels: same},tv:shufflenet_v2_x0_5]", "student=test_vit")
+    assert "teacher1: hf:./own, checkpoint: own; 32 px" in said
+    (folder,) = Path("runs/transfer").iterdir()
+    assert "-hf.own+tv.shufflenet_v2_x0_5-to-" in folder.name
+
+
+def test_a_pattern_lists_those_of_a_library(command: Command) -> None:
+    shown = command("--cfg", "job", "task=discover", "models=[glob(tv:shufflenet_v2_x0*),glob(test_vit)]")
+    assert shown.code == 0 and "tv:shufflenet_v2_x0*" in shown.out
 
 
 @pytest.mark.parametrize(
@@ -52,6 +81,8 @@ def test_a_student_of_torchvision_learns_whole_and_by_its_head(command: Command)
         ("student=tv:resnt18", "torchvision has no model 'resnt18'. Did you mean tv:resnet18"),
         ("teacher=tv:maskrcnn_resnet50_fpn", "is no image classifier"),
         ("teachers=[tv:resnt18]", "torchvision has no model 'resnt18'"),
+        ("student=hf:./nowhere/at/all", "there is no such folder"),
+        ("student=hf:microsoft/resnet-18", "could not be fetched from the Hugging Face Hub"),
     ],
 )
 def test_names_that_do_not_exist(command: Command, option: str, message: str) -> None:

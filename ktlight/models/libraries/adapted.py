@@ -56,6 +56,36 @@ class Adapted(nn.Module):
         return logits
 
 
+class AdaptedTransformer(Adapted):
+    """A network of transformers, which answers with more than logits.
+
+    Args:
+        model: The library's module.
+        heads: As in `Adapted`.
+        record: As in `Adapted`.
+        processor: Its image processor; None if it has none.
+        flipped: Whether it takes blue, green and red.
+    """
+
+    def __init__(
+        self, model: nn.Module, heads: Sequence[str], record: Mapping[str, Any], processor: Any, *, flipped: bool
+    ) -> None:
+        super().__init__(model, heads, record)
+        self.processor = processor
+        self.flipped = flipped
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put new layers with random weights in their places."""
+        super().reset_classifier(num_classes)
+        model: Any = self.model
+        model.config.num_labels = model.num_labels = num_classes
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits ``[B, C]`` of preprocessed images ``[B, 3, H, W]``."""
+        logits: Tensor = self.model(pixel_values=image.flip(1) if self.flipped else image)[0]
+        return logits
+
+
 def bare(network: nn.Module) -> nn.Module:
     """Return the library's own module, whose weights have the library's names."""
     return network.model if isinstance(network, Adapted) else network

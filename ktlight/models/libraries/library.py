@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ktlight.models.libraries.timm_models import TimmModels
 from ktlight.models.libraries.torchvision_models import TorchvisionModels
+from ktlight.models.libraries.transformers_models import TransformersModels
 from ktlight.models.provenance import Provenance
 from ktlight.models.spec import ModelConfig
 
@@ -97,7 +98,9 @@ class ModelLibrary(Protocol):
         """Return the expression that loads the same folder from the Hugging Face Hub; None if the library cannot."""
 
 
-LIBRARIES: dict[str, ModelLibrary] = {library.prefix: library for library in (TimmModels(), TorchvisionModels())}
+LIBRARIES: dict[str, ModelLibrary] = {
+    library.prefix: library for library in (TimmModels(), TorchvisionModels(), TransformersModels())
+}
 """The libraries by the prefix of their names; that of timm is empty."""
 
 
