@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForImageClassification, ResNetConfig, ViTConfig
+from transformers import ResNetConfig
 
 from tests.conftest import Command
 
@@ -59,15 +59,11 @@ def test_a_model_is_trained_once_then_teaches_and_learns(run, model, called, arc
 
 
 def test_a_folder_with_weights_is_these_weights(run) -> None:
-    defined = ViTConfig(
-        image_size=32, patch_size=8, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-        num_labels=10,
-    )  # fmt: skip
-    AutoModelForImageClassification.from_config(defined).save_pretrained("own")
-    said = run("teachers=[{name: hf:./own, labels: same},tv:shufflenet_v2_x0_5]", "student=test_vit")
-    assert "teacher1: hf:./own, checkpoint: own; 32 px" in said
+    run("task=pretrain", f"student={TRANSFORMERS}", "trainer.max_epochs=10", "data.fraction=1", "hydra.run.dir=own")
+    said = run(f"teachers=[hf:./own/student,{TORCHVISION}]", "student=test_vit")
+    assert "teacher1: hf:./own/student, checkpoint: own/student; 32 px" in said
     (folder,) = Path("runs/transfer").iterdir()
-    assert "-hf.own+tv.shufflenet_v2_x0_5-to-" in folder.name
+    assert "-hf.own-student+tv.shufflenet_v2_x0_5-to-" in folder.name
 
 
 def test_a_pattern_lists_those_of_a_library(command: Command) -> None:
