@@ -63,6 +63,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the images and weights that the documentation's commands name."""
     import safetensors.torch
     import timm
+    from transformers import ResNetConfig
 
     folder = tmp_path_factory.mktemp("workplace")
     for split, each in (("train", 12), ("val", 4)):
@@ -77,6 +78,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _write_parquet(folder / "cifar10" / f"cifar10-{'test' if split == 'val' else split}.parquet", "img", ten)
     weights = timm.create_model("test_resnet", num_classes=3).state_dict()
     safetensors.torch.save_file(weights, folder / "resnet18.safetensors")
+    small = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+    ResNetConfig(**small).save_pretrained(folder / "resnet-tiny")
     return folder
 
 

@@ -45,6 +45,6 @@ def test_an_unknown_name_suggests_the_nearest(wrong, meant):
 def test_names_are_known_without_heavy_imports():
     code = (
         "import sys, ktlight.models.spec, ktlight.models.libraries.library as names; names.resolve('vit_b'); "
-        "print([name for name in ('torch', 'timm', 'torchvision', 'numpy') if name in sys.modules])"
+        "print([name for name in ('torch', 'timm', 'torchvision', 'transformers', 'numpy') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
