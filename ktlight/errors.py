@@ -1,7 +1,7 @@
 """The one kind of error that a user can cause and fix, by what to do about it, and being asked to leave."""
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import ClassVar
 
@@ -58,3 +58,8 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     by_lower = {each.lower(): each for each in sorted(set(known))}
     matches = [by_lower[match] for match in get_close_matches(name.lower(), by_lower, n=count, cutoff=0.6)]
     return f" Did you mean {' or '.join(matches)}?" if matches else ""
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Return at most five names, for a message."""
+    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"

@@ -6,6 +6,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ktlight.errors import UserError
 from ktlight.limits import COUNT, COUNT_OR_NULL, NOT_NEGATIVE, POSITIVE, SEED, SHARE, Limit, check_value
+from ktlight.models.spec import LABELS
 
 ON_OFF = (True, False)
 
@@ -29,8 +30,11 @@ OPTIONS: dict[str, Limit] = {
     "data.workers": NOT_NEGATIVE._replace(whole=True, null=True),
     "data.num_classes": COUNT_OR_NULL,
     "data.pretrain.max_images": NOT_NEGATIVE._replace(whole=True),
+    "labels": LABELS,
     "student.img_size": COUNT_OR_NULL,
     "teacher.img_size": COUNT_OR_NULL,
+    "student.labels": LABELS,
+    "teacher.labels": LABELS,
     "compat.top_classes": COUNT_OR_NULL,
     "compat.mcl_top_classes": COUNT_OR_NULL,
     "recipe.epochs": COUNT,

@@ -65,8 +65,9 @@ class ModelSearchPath(SearchPathPlugin):
 
 
 def model_node(name: str) -> DictConfig:
-    """Return the config of a model by its name: a library's, or an alias."""
+    """Return the config of a model by its name: a library's, or an alias. Its labels are found as the run's are."""
     node: DictConfig = OmegaConf.structured(ModelConfig(name=name, architecture=resolve(name)))
+    node.labels = "${labels}"
     return node
 
 

@@ -15,7 +15,7 @@ from ktlight.models.libraries.library import is_known, listed_names, resolve
 from ktlight.models.names import ALIASES
 from ktlight.models.spec import PREPROCESSING, ZOO_PREFIX, ModelConfig
 
-OPTIONS = ("checkpoint", *PREPROCESSING, "kwargs")
+OPTIONS = ("checkpoint", *PREPROCESSING, "labels", "label_map", "kwargs")
 """Options of a model besides its name."""
 TEXT_PATTERN = re.compile(r"glob\(([^()]+)\)")
 """A pattern in a config file, or in quotes on the command line."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ktlight.data.dataset import ImageDataset
-from ktlight.errors import UserError
+from ktlight.errors import UserError, shortened
 
 WORDNET_ID = re.compile(r"n\d{8}")
 FORMATS = (
@@ -99,11 +99,6 @@ def difference(first: Sequence[str], second: Sequence[str], one: str = "the firs
         return "; ".join(parts) or f"{one} has {len(first)} and {other} has {len(second)}"
     label = next(label for label, (name, wanted) in enumerate(zip(first, second, strict=True)) if name != wanted)
     return f"the same names in another order: class {label} is {first[label]} in {one} and {second[label]} in {other}"
-
-
-def shortened(names: Sequence[str]) -> str:
-    """Return at most five names, for a message."""
-    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
 
 
 def _check(file: str, what: str, values: Sequence[str]) -> None:

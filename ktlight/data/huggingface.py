@@ -5,14 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ktlight.data.classes import shortened
 from ktlight.data.columns import ImageColumn, class_names, find_columns, integers
 from ktlight.data.dataset import ImageDataset
 from ktlight.data.encoded import EncodedTable
 from ktlight.data.imagefolder import load_imagefolder
 from ktlight.data.parquet import load_parquet
 from ktlight.data.splits import encoded_dataset
-from ktlight.errors import UserError
+from ktlight.errors import UserError, shortened
 from ktlight.functional.randomness import IntArray
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from ktlight.errors import UserError
 from ktlight.functional.confidence import log_odds
 from ktlight.models.classifier import Classifier
 from ktlight.models.facts import model_facts
+from ktlight.models.label_words import labels_in_words
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def ask_models(candidates: Sequence[Candidate], data: ImageDataModule, outputs: 
     """Ask every model about the test images; those that cannot be loaded or give no numbers are left out, and named.
 
     Args:
-        candidates: The models. One with the weights and the preprocessing of an earlier one is left out too.
+        candidates: The models. One with the weights, preprocessing and classes of an earlier one is left out too.
         data: Its test images are the samples.
         outputs: The store, and where models run.
         labelled: Whether the labels may be used.
@@ -108,7 +109,7 @@ def ask_models(candidates: Sequence[Candidate], data: ImageDataModule, outputs: 
     num_classes = data.dataset.num_classes
     similarities = Similarities(num_classes, labelled)
     keep = 4 * len(candidates) * data.num_eval * num_classes <= PROBABILITY_BUDGET
-    answered: dict[tuple[str, str], Said] = {}
+    answered: dict[tuple[str, str, str], Said] = {}
     failed: list[dict[str, str]] = []
     images: OrderedView | None = None
     for candidate in tqdm(candidates, "Models", unit="models", disable=not outputs.progress, leave=False):
@@ -125,7 +126,7 @@ def ask_models(candidates: Sequence[Candidate], data: ImageDataModule, outputs: 
     return Asked(images, list(answered.values()), failed, similarities.mean())
 
 
-def _loaded(candidate: Candidate, answered: Mapping[tuple[str, str], str]) -> Classifier:
+def _loaded(candidate: Candidate, answered: Mapping[tuple[str, str, str], str]) -> Classifier:
     try:
         classifier = candidate.load().freeze()
     except UserError as error:
@@ -135,8 +136,9 @@ def _loaded(candidate: Candidate, answered: Mapping[tuple[str, str], str]) -> Cl
     return classifier
 
 
-def _identity(classifier: Classifier) -> tuple[str, str]:
-    return classifier.weights_hash(), repr(classifier.preprocess)
+def _identity(classifier: Classifier) -> tuple[str, str, str]:
+    labels = "" if classifier.label_map is None else classifier.label_map.identity
+    return classifier.weights_hash(), repr(classifier.preprocess), labels
 
 
 def _said(
@@ -171,6 +173,7 @@ def _facts(candidate: Candidate, classifier: Classifier) -> dict[str, Any]:
         "architecture": facts["architecture"],
         "family": facts["family"],
         "weights": facts["weights"],
+        "labels": labels_in_words(facts["labels"]) or None,
         "provenance": str(replace(provenance, trained_now=False)) if provenance else "randomly initialised",
         "baseline": candidate.baseline,
         "reason": None,

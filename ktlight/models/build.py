@@ -5,12 +5,14 @@ from typing import Any
 
 from torch import nn
 
-from ktlight.errors import UserError
-from ktlight.models.class_names import SYNSET, class_columns, recorded_names, reorder_classes
+from ktlight.models.class_names import classes_of_network, named_classes
 from ktlight.models.classifier import Classifier
+from ktlight.models.label_map import LabelMap
+from ktlight.models.label_spaces import are_comparable, find_label_map
 from ktlight.models.libraries.library import library_of
 from ktlight.models.network import set_input_size
 from ktlight.models.provenance import Provenance
+from ktlight.models.slicing import slice_head
 from ktlight.models.spec import HUB_PREFIX, ModelConfig
 from ktlight.models.zoo import Entry
 
@@ -22,51 +24,55 @@ def build_classifier(
     class_names: Sequence[str],
     wnids: Sequence[str] | None = None,
     data_identity: str | None = None,
+    learns: bool = False,
 ) -> Classifier:
-    """Return a trained classifier whose logits are in the order of the data's classes.
+    """Return a trained classifier that answers in the data's classes.
 
     Its preprocessing is taken from ``config``, else from the weights' record, else from its library's default.
 
     Args:
         config: The model; weights come from its checkpoint, else from where its library keeps them.
         provenance: Where these weights came from.
-        class_names: Names of the data's classes; a model with the same names in another order is reordered.
+        class_names: Names of the data's classes.
         wnids: Their WordNet ids, if known; a model may name its classes by these.
         data_identity: Identity of the data; a model trained on it uses its labels, whatever they were called.
+        learns: Whether it is to learn: if its classes are others, its head is sliced, and not what it says mapped.
 
     Raises:
-        UserError: If the weights cannot be read, or belong to another model or to other classes.
+        UserError: If the weights cannot be read, or belong to another model or to classes without a map to these.
     """
     network: Any = load_network(config, config.checkpoint)
-    if network.num_classes != len(class_names):
-        raise UserError(
-            f"The weights of {config.name} are for {network.num_classes} classes, but the data has {len(class_names)}. "
-            "Give a checkpoint for these classes, or fine-tune this one with task=pretrain."
-        )
-    at_home = provenance.data is not None and provenance.data == data_identity
-    names = tuple(class_names) if at_home else align_classes(network, class_names, config, wnids)
     classifier = Classifier.from_network(network, name=config.name, **config.preprocessing)
-    classifier.provenance, classifier.class_names = provenance, names
+    classifier.provenance = provenance
+    at_home = provenance.data is not None and provenance.data == data_identity
+    if at_home and config.label_map is None and network.num_classes == len(class_names):
+        classifier.class_names = tuple(class_names)
+        return classifier
+    label_map, known = find_labels(network, config, class_names, wnids)
+    classifier.class_names = tuple(class_names) if known else None
+    if label_map is not None and learns:
+        slice_head(classifier, label_map)
+    elif label_map is not None:
+        classifier.answer_in(label_map)
     return classifier
 
 
-def align_classes(
-    network: Any, class_names: Sequence[str], config: ModelConfig, wnids: Sequence[str] | None = None
-) -> tuple[str, ...] | None:
-    """Reorder a network's classes in place to match the data's; return their names, if known.
+def find_labels(
+    network: Any, config: ModelConfig, class_names: Sequence[str], wnids: Sequence[str] | None = None
+) -> tuple[LabelMap | None, bool]:
+    """Return the map from a network's classes to the data's, None if they are the same, and whether that is known.
 
-    Classes are compared by name, or by WordNet id if both sides have one.
+    It is not where nothing but their number says that they are the same.
 
     Raises:
-        ForeignClasses: If the classes are different.
+        ForeignClasses: With ``labels=auto``, the classes are others, and no map is found.
+        UserError: There is no such map as the options ask for.
     """
     from_hub = config.checkpoint is None or config.checkpoint.startswith(HUB_PREFIX)
-    own = recorded_names(network, wnids or class_names, from_hub=from_hub)
-    by_wnids = bool(own and wnids and all(map(SYNSET.fullmatch, own)))
-    columns = class_columns(own, wnids if by_wnids and wnids else class_names, config.name)
-    if columns is not None:
-        reorder_classes(network, columns, config.name)
-    return own if columns is None and not by_wnids else tuple(class_names)
+    own = classes_of_network(network, len(class_names), from_hub=from_hub)
+    data = named_classes(class_names, wnids)
+    label_map = find_label_map(own, data, config.name, config.labels, config.label_map)
+    return label_map, label_map is not None or config.labels == "same" or are_comparable(own, data)
 
 
 def provenance_of(config: ModelConfig) -> Provenance:

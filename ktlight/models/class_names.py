@@ -1,114 +1,118 @@
-"""Comparison of a model's class names with the data's: the same, reordered or different."""
+"""What the classes of a network and of the data are called, in forms that can be compared."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-import torch
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
-from torch import nn
 
-from ktlight.errors import UserError
-from ktlight.models.features import classifier_layers
 from ktlight.models.libraries.library import library_of_network
 
-SYNSET = re.compile(r"n\d{8}")
-SHOWN = 3
-MOSTLY = 0.9
-"""Share of equal words from which two lists name the same classes in the same order."""
+WORDNET_ID = re.compile(r"n\d{8}")
+NOT_OF_A_LEMMA = re.compile(r"[\W_]+")
+ARTICLE = re.compile(r"^(a|an|the) (?=.)")
+RECOGNISED = 0.9
+"""Share of names that must be words of an ImageNet list, in its order, for all to be taken for its classes."""
 
 
-class ForeignClasses(UserError):  # noqa: N818
-    """A model's classes are not those of the data."""
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a network or of the data.
+
+    Attributes:
+        count: How many there are.
+        names: What each is called, of one or several words for the same ('tench, Tinca tinca'); None if unknown.
+        wnids: Their WordNet ids; None if unknown.
+        taken_for: The ImageNet list that a network's nameless classes are taken for, because there are as many.
+    """
+
+    count: int
+    names: tuple[str, ...] | None = None
+    wnids: tuple[str, ...] | None = None
+    taken_for: str | None = None
 
 
-def are_names(names: Sequence[str] | None) -> bool:
-    """Return whether classes have real names, not just their numbers."""
-    return bool(names) and list(names or ()) != [str(number) for number in range(len(names or ()))]
+def named_classes(names: Sequence[str], wnids: Sequence[str] | None = None) -> Classes:
+    """Return classes by their names, which may be WordNet ids, or numbers, which are no names.
+
+    Names in the order of an ImageNet list get its WordNet ids: torchvision's are these.
+    """
+    names = tuple(map(str, names))
+    if all(map(WORDNET_ID.fullmatch, names)):
+        return Classes(len(names), tuple(_words().get(wnid, wnid) for wnid in names), names)
+    if not are_names(names):
+        return Classes(len(names), None, None if wnids is None else tuple(wnids))
+    return Classes(len(names), names, tuple(wnids) if wnids else _recognised(names))
 
 
-def recorded_names(network: Any, data_names: Sequence[str], *, from_hub: bool) -> tuple[str, ...] | None:
-    """Return the class names recorded with a network's weights; None if there are none.
+def classes_of_network(network: Any, data_classes: int, *, from_hub: bool) -> Classes:
+    """Return a network's own classes.
 
-    ImageNet-1k's classes, which timm's weights do not name and others name by words, are called by their WordNet ids if
-    the data do that, or by timm's descriptions if the data use those.
+    timm's weights record no names: by their number they are those of an ImageNet list (1,000, 11,821, 21,841, ...).
 
     Args:
-        network: A library's network, with the record of its weights.
-        data_names: Names of the data's classes.
-        from_hub: Whether the weights are those that timm records; a bare weights file may be for any classes.
+        network: With the record of its weights.
+        data_classes: Number of the data's classes. Nameless weights of as many are assumed to be for these data.
+        from_hub: Whether the weights are those that timm records; a bare file may be for any classes.
     """
     library = library_of_network(network)
-    named = library.class_names(network) if library else None
-    recorded = tuple(map(str, named)) if named else None
-    if recorded and not are_imagenet(recorded):
-        return recorded if are_names(recorded) else None
-    if not recorded and not (from_hub and infer_imagenet_subset(network) == "imagenet-1k"):
+    recorded = library.class_names(network) if library else None
+    if recorded and are_names(recorded):
+        return named_classes(recorded)
+    count = network.num_classes
+    subset = infer_imagenet_subset(network) if library and not library.prefix else None
+    if recorded or subset is None or (count == data_classes and not from_hub):
+        return Classes(count)
+    wnids = imagenet_wnids(subset)
+    return Classes(count, tuple(_words()[wnid] for wnid in wnids), wnids, None if from_hub else subset)
+
+
+def are_names(names: Sequence[str]) -> bool:
+    """Return whether classes have real names, not just their numbers."""
+    return bool(names) and list(names) != [str(number) for number in range(len(names))]
+
+
+def lemmas(name: str) -> set[str]:
+    """Return the words for a class, without case, punctuation, accents and articles.
+
+    >>> sorted(lemmas("The Great_White-shark, Carcharodon carcharias"))
+    ['carcharodon carcharias', 'great white shark']
+    """
+    return {lemma(word) for word in name.split(",")} - {""}
+
+
+def lemma(word: str) -> str:
+    """Return one word, or several that belong together, in the form that is compared."""
+    decomposed = unicodedata.normalize("NFKD", word)
+    bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter)).casefold()
+    return ARTICLE.sub("", NOT_OF_A_LEMMA.sub(" ", bare).strip())
+
+
+@cache
+def imagenet_wnids(subset: str) -> tuple[str, ...]:
+    """Return the WordNet ids of a list that timm knows, such as imagenet-1k, in the order of its models' logits."""
+    return tuple(ImageNetInfo(subset).label_names())  # type: ignore[no-untyped-call]
+
+
+@cache
+def _words() -> dict[str, str]:
+    """Return the words of every synset in ImageNet by its WordNet id."""
+    words: dict[str, str] = {}
+    for subset in ("imagenet-21k", "imagenet-1k"):  # one class of the latter is not in the former
+        imagenet: Any = ImageNetInfo(subset)
+        words |= imagenet.label_descriptions(as_dict=True)
+    return words
+
+
+@cache
+def _recognised(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the WordNet ids of classes that are named as those of an ImageNet list are, in its order."""
+    subset = infer_imagenet_subset({"num_classes": len(names)})
+    if subset is None:
         return None
-    imagenet: Any = ImageNetInfo("imagenet-1k")
-    if all(SYNSET.fullmatch(name) for name in data_names):
-        return tuple(imagenet.label_names())
-    descriptions = tuple(imagenet.label_descriptions())
-    return descriptions if set(descriptions) == set(data_names) else recorded
-
-
-def are_imagenet(names: Sequence[str]) -> bool:
-    """Return whether names are words for ImageNet-1k's classes in their standard order.
-
-    Libraries write them in their own ways (``tench``, ``tench, Tinca tinca``), and some words stand for two classes.
-    """
-    imagenet: Any = ImageNetInfo("imagenet-1k")
-    theirs, ours = (
-        [re.split("[,(]", name)[0].strip().lower() for name in each] for each in (imagenet.label_descriptions(), names)
-    )
-    return len(ours) == len(theirs) and sum(map(str.__eq__, ours, theirs)) > MOSTLY * len(theirs)
-
-
-def class_columns(own: Sequence[str] | None, data_names: Sequence[str], model: str) -> list[int] | None:
-    """Return the model's class index of each class of the data; None if the order is the same or unknown.
-
-    >>> class_columns(["cat", "dog", "owl"], ["owl", "cat", "dog"], "teacher")
-    [2, 0, 1]
-
-    Args:
-        own: Names of the model's classes, as many as the data has.
-        data_names: Names of the data's classes.
-        model: For the message.
-
-    Raises:
-        ForeignClasses: If the classes are different.
-    """
-    own = list(own or ())
-    if not are_names(own) or not are_names(data_names) or own == list(data_names):
-        return None
-    if len(set(own)) == len(own) and set(own) == set(data_names):
-        return [own.index(name) for name in data_names]
-    differing = [
-        f"{number}: {mine} / {yours}"
-        for number, (mine, yours) in enumerate(zip(own, data_names, strict=False))
-        if mine != yours
-    ]
-    more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
-    raise ForeignClasses(
-        f"the classes of {model} are not those of the data (class: model / data): {', '.join(differing[:SHOWN])}{more}"
-        ". Give a model for these classes, fine-tune it with task=pretrain, or name the data's classes with "
-        "data.class_names=."
-    )
-
-
-@torch.no_grad()
-def reorder_classes(network: nn.Module, columns: Sequence[int], model: str) -> None:
-    """Reorder a network's classes in place: logit ``i`` becomes the former logit ``columns[i]``.
-
-    Raises:
-        UserError: If the network has no separate layer for the logits.
-    """
-    layers = classifier_layers(network)
-    tensors = [parameter for layer in layers for parameter in layer.parameters()]
-    if not tensors or any(len(tensor) != len(columns) for tensor in tensors):
-        raise UserError(
-            f"the classes of {model} are in another order than the data's, and it has no linear head that could be "
-            "re-ordered: save it again with its classes in the order of the data"
-        )
-    for tensor in tensors:
-        tensor.copy_(tensor[list(columns)])
+    wnids = imagenet_wnids(subset)
+    known = sum(bool(lemmas(name) & lemmas(_words()[wnid])) for name, wnid in zip(names, wnids, strict=True))
+    return wnids if known >= RECOGNISED * len(names) else None

@@ -29,12 +29,14 @@ class Classifier(nn.Module):
     Attributes:
         num_classes: Number of classes that it answers in, C: the network's own, unless it has a label map.
         label_map: How the network's own classes answer in the data's; None if they are the data's.
-        class_names: In the order of the logits; None if the source of the weights names no classes.
+        sliced: The facts of the map by which its head was sliced; None if it was not.
+        class_names: In the order of the logits; None if nothing says that these are its classes.
         provenance: Where the weights came from; None if unknown.
         frozen: Whether it can no longer change.
     """
 
     class_names: tuple[str, ...] | None = None
+    sliced: dict[str, Any] | None = None
     provenance: Provenance | None = None
     storable: bool = True
     """Whether looking up its outputs can be faster than computing them."""
@@ -84,6 +86,14 @@ class Classifier(nn.Module):
     def own_classes(self) -> int:
         """Number of the network's own classes, Z."""
         return self.num_classes if self.label_map is None else self.label_map.own_classes
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """How its classes came to be the data's, as a run's results record it; see `LabelMap.facts`."""
+        if self.label_map is None:
+            return {"how": "same", "sliced": False} if self.sliced is None else {**self.sliced, "sliced": True}
+        names = self.class_names or tuple(map(str, range(self.num_classes)))
+        return {**self.label_map.facts(names), "sliced": False}
 
     def answer_in(self, label_map: LabelMap) -> None:
         """Answer in the data's classes from now on."""

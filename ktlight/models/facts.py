@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ktlight.models.classifier import Classifier
+from ktlight.models.label_words import labels_in_words
 from ktlight.models.libraries.adapted import bare
 from ktlight.models.preprocess import Preprocess
 from ktlight.models.provenance import Provenance
@@ -23,6 +24,7 @@ def model_facts(classifier: Classifier) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in classifier.network.parameters()),
         "provenance": _recorded(classifier.provenance),
         **{fact: list(value) if isinstance(value, tuple) else value for fact, value in facts.items()},
+        "labels": classifier.labels,
         "weights": classifier.weights_hash(),
     }
 
@@ -35,9 +37,9 @@ def _recorded(provenance: Provenance | None) -> dict[str, Any] | None:
 
 
 def line(role: str, classifier: Classifier) -> str:
-    """Return one line describing a run's model, the origin of its weights and its preprocessing."""
-    preprocess = classifier.preprocess
-    says = f"{role}: {classifier.name}, {classifier.provenance}"
+    """Return one line describing a run's model, the origin of its weights, its classes and its preprocessing."""
+    preprocess, labels = classifier.preprocess, labels_in_words(classifier.labels)
+    says = f"{role}: {classifier.name}, {classifier.provenance}" + (f"; {labels}" if labels else "")
     if not isinstance(preprocess, Preprocess):
         return says
     config = preprocess.data_config()

@@ -36,6 +36,7 @@ class LabelMap(nn.Module):
         how: How it was found: ``permuted``, ``synset``, ``names``, ``file``, ``learned``, or ``given``.
         weights_ZC: Where a class of the network may be part of several, how much of it is, ``[Z, C]``; else None.
         ambiguous: Names of the data's classes that could not be told to be one of the network's.
+        taken_for: The ImageNet list that the network's nameless classes were taken for.
 
     Attributes:
         own_classes: Z.
@@ -52,6 +53,7 @@ class LabelMap(nn.Module):
         how: str,
         weights_ZC: Tensor | None = None,
         ambiguous: Sequence[str] = (),
+        taken_for: str | None = None,
     ) -> None:
         super().__init__()
         classes = torch.tensor(classes_Z, dtype=torch.int64)
@@ -60,6 +62,7 @@ class LabelMap(nn.Module):
         self.num_classes = num_classes
         self.how = how
         self.ambiguous = tuple(ambiguous)
+        self.taken_for = taken_for
         # Buffers follow the classifier to its device; they belong to no state dict.
         self.register_buffer("columns_CK", columns_of(classes, num_classes), persistent=False)
         weights_ZC = None if weights_ZC is None else weights_ZC.float()
@@ -106,6 +109,8 @@ class LabelMap(nn.Module):
         return {
             "how": self.how,
             "own_classes": self.own_classes,
+            "taken_for": self.taken_for,
+            "classes": self.num_classes,
             "covered": self.covered,
             "missing": [class_names[number] for number in self.missing],
             "ambiguous": list(self.ambiguous),

@@ -11,6 +11,10 @@ from ktlight.models.features import classifier_layers
 from ktlight.models.label_map import LabelMap
 
 
+class NoRows(UserError):  # noqa: N818
+    """A network has no head of separate rows."""
+
+
 @torch.no_grad()
 def slice_head(classifier: Classifier, label_map: LabelMap) -> None:
     """Give a classifier, in place, a head for the data's classes that starts as a zero-shot classifier of them.
@@ -20,7 +24,8 @@ def slice_head(classifier: Classifier, label_map: LabelMap) -> None:
     the log-sum-exp that the map computes. A class that none maps to starts at the mean of all rows.
 
     Raises:
-        UserError: If the network has no head of separate rows, or the map shares a class among several.
+        NoRows: If the network has no head of separate rows.
+        UserError: If the map shares a class among several.
     """
     name, network = classifier.name, classifier.network
     if label_map.weights_ZC is not None:
@@ -30,7 +35,7 @@ def slice_head(classifier: Classifier, label_map: LabelMap) -> None:
         )
     states = [_state(layer, label_map) for layer in classifier_layers(network)]
     if not states or None in states:
-        raise UserError(
+        raise NoRows(
             f"{name} answers in other classes than the data's, and it has no layer with a row for each class whose "
             "rows could be taken over: give it a head for these classes and train it, or let it teach only"
         )
@@ -39,6 +44,8 @@ def slice_head(classifier: Classifier, label_map: LabelMap) -> None:
             network.reset_classifier(label_map.num_classes)  # type: ignore[operator]
     for layer, state in zip(classifier_layers(network), states, strict=True):
         layer.load_state_dict(state or {})
+    names = classifier.class_names or tuple(map(str, range(label_map.num_classes)))
+    classifier.sliced = label_map.facts(names)
     classifier.label_map, classifier.num_classes = None, label_map.num_classes
 
 

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from ktlight.errors import UserError
+from ktlight.errors import UserError, nearest
 
 ZOO_PREFIX = "zoo:"
 HUB_PREFIX = "hf-hub:"
+LABELS = ("auto", "same", "synset", "names", "file", "learned")
+"""How a model's classes are found among the data's; see docs/labels.md."""
 PREPROCESSING = ("img_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
 
 
@@ -28,10 +30,12 @@ class ModelConfig:
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``.
         mean: Mean of the channels for pixels in [0, 1]: one number for all, or three.
         std: Standard deviation of the channels, likewise.
+        labels: How its classes are found among the data's; one of `LABELS`.
+        label_map: A csv file that says which of its classes is which of the data's; see docs/labels.md.
         kwargs: Further arguments of the architecture's constructor.
 
     Raises:
-        UserError: If a preprocessing option is out of range.
+        UserError: If a preprocessing option is out of range, or ``labels`` and ``label_map`` do not go together.
     """
 
     name: str
@@ -43,6 +47,8 @@ class ModelConfig:
     interpolation: str | None = None
     mean: Any = None
     std: Any = None
+    labels: str = "auto"
+    label_map: str | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,6 +60,13 @@ class ModelConfig:
             "a number or three, above 0",
             self.std is None or (_is_channels(self.std) and min(_three(self.std)) > 0),
         )
+        self._require("labels", f"one of {', '.join(LABELS)}.{nearest(self.labels, LABELS)}", self.labels in LABELS)
+        if self.labels == "file" and self.label_map is None:
+            raise UserError(f"{self.name}: labels=file needs the file: label_map=FILE.csv")
+        if self.label_map is not None and self.labels not in ("auto", "file"):
+            raise UserError(
+                f"{self.name}: label_map={self.label_map} has no meaning with labels={self.labels}: leave one out"
+            )
 
     def _require(self, option: str, wanted: str, holds: bool) -> None:
         if not holds:

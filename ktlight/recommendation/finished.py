@@ -22,6 +22,10 @@ PARTS = ("method", "router", "restraint")
 SAME_DATA = ("fraction", "holdout")
 
 
+Identity = tuple[str, str | None]
+"""The hash of a model's weights, and that of its label map, if it has one."""
+
+
 class LeftOut(Exception):  # noqa: N818  (what happened to it)
     """A run that advice cannot learn from; the message says why."""
 
@@ -62,7 +66,7 @@ def finished_transfers(
         method: Returns the config with a method; raises `UserError` if it cannot be probed.
     """
     runs, left_out = read_runs(folders_of(patterns, "recommend.runs="))
-    at_hand = {model.weights_hash(): model for model in known}
+    at_hand = {_identity(model): model for model in known}
     transfers = []
     for run in runs:
         if run.results["task"] != "transfer":
@@ -78,7 +82,7 @@ def _transferred(
     run: Finished,
     config: DictConfig,
     dataset: ImageDataset,
-    at_hand: dict[str, Classifier],
+    at_hand: dict[Identity, Classifier],
     method: Callable[[str], DictConfig],
 ) -> Transferred:
     results = run.results
@@ -98,7 +102,7 @@ def _transferred(
         if _plain(used, part) != _plain(own, part):
             raise LeftOut(f"its {part} has other options")
     models = results["models"]
-    student, teacher = (_model(models[role], dataset, at_hand) for role in ("student", "teacher"))
+    student, teacher = (_model(role, models[role], used, dataset, at_hand) for role in ("student", "teacher"))
     return Transferred(run.folder, student, teacher, results["method"], results["transfer_delta"])
 
 
@@ -107,25 +111,42 @@ def _plain(config: Any, part: str) -> Any:
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
-def _model(facts: Mapping[str, Any], dataset: ImageDataset, at_hand: dict[str, Classifier]) -> Classifier:
-    if facts["weights"] not in at_hand:
-        model, provenance = locate(_spec(facts), Zoo(), dataset.identity)
+def _identity(model: Classifier) -> Identity:
+    """Return what tells a model from all others: its weights, and how what it says is mapped."""
+    return model.weights_hash(), model.label_map.identity if model.label_map else None
+
+
+def _model(
+    role: str, facts: Mapping[str, Any], used: Any, dataset: ImageDataset, at_hand: dict[Identity, Classifier]
+) -> Classifier:
+    labels = facts.get("labels", {})
+    identity = facts["weights"], None if labels.get("sliced") else labels.get("identity")
+    if identity not in at_hand:
+        model, provenance = locate(_spec(facts, OmegaConf.select(used, role)), Zoo(), dataset.identity)
         classifier = build_classifier(
-            model, provenance, class_names=dataset.class_names, wnids=dataset.wnids, data_identity=dataset.identity
+            model,
+            provenance,
+            class_names=dataset.class_names,
+            wnids=dataset.wnids,
+            data_identity=dataset.identity,
+            learns=role == "student",
         ).freeze()
         if classifier.weights_hash() != facts["weights"]:
             raise LeftOut(f"the weights of {facts['name']} in {model.checkpoint} are others now")
-        at_hand[facts["weights"]] = classifier
-    return at_hand[facts["weights"]]
+        if _identity(classifier) != identity:
+            raise LeftOut(f"the classes of {facts['name']} were mapped in another way")
+        at_hand[identity] = classifier
+    return at_hand[identity]
 
 
-def _spec(facts: Mapping[str, Any]) -> ModelConfig:
-    """Return how to find a model of a run again."""
+def _spec(facts: Mapping[str, Any], used: Mapping[str, Any]) -> ModelConfig:
+    """Return how to find a model of a run again, by its facts and its options there."""
     origin = facts["provenance"] or {}
     places = {"zoo": ZOO_PREFIX, "checkpoint": ""}
     if origin.get("source") not in places:
         raise LeftOut(f"the weights of {facts['name']} are in no file or zoo")
     size = facts["input_size"]
     options = {name: facts[name] for name in PREPROCESSING if name != "img_size"}
+    options |= {name: used[name] for name in ("labels", "label_map") if name in used}
     checkpoint = places[origin["source"]] + origin["location"]
     return ModelConfig(facts["name"], facts["architecture"], checkpoint, size and size[-1], **options)

@@ -45,6 +45,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("family", pa.string()),  # the module that defines it, such as vision_transformer
             ("weights", pa.string()),  # SHA-256
             ("provenance", pa.string()),  # where the weights came from, in words
+            ("labels", pa.string()),  # how its classes were mapped to the data's, in words; null if they are the same
             ("baseline", pa.bool_()),  # randomly initialised: shows what is there by chance
             ("reason", pa.string()),  # why it was not asked; null for the models of pairs.parquet
         ]

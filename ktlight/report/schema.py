@@ -21,6 +21,10 @@ class ModelFacts(TypedDict):
         interpolation: Of the resizing.
         mean: Of each channel.
         std: Of each channel.
+        labels: How its classes are those of the data: ``how`` (``same``, ``permuted``, ``synset``, ``names``, ``file``,
+            ``learned``, ``given``), whether its head was ``sliced`` by the map, and, unless they are the same, the
+            number of its ``own_classes`` and of the data's ``classes``, what nameless ones were ``taken_for``, how many
+            of the data's are ``covered``, which are ``missing`` and which ``ambiguous``, and the map's ``identity``.
         weights: SHA-256 of its weights; in a transfer, those before.
     """
 
@@ -35,6 +39,7 @@ class ModelFacts(TypedDict):
     interpolation: str | None
     mean: list[float] | None
     std: list[float] | None
+    labels: NotRequired[dict[str, Any]]
     weights: str
 
 

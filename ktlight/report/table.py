@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from ktlight.models.label_words import labels_in_words
 from ktlight.models.libraries.library import library_of
 from ktlight.report.advice import better_teacher
 from ktlight.report.layout import Column, console_for_tables, fitted
@@ -95,7 +96,10 @@ def print_evaluate(results: Mapping[str, Any], folder: Path) -> None:
 def _print_accuracy(what: str, results: Mapping[str, Any], folder: Path) -> None:
     console = console_for_tables()
     console.print(escape(f"{what}: accuracy {results['acc']:.2f}% of {results['num_eval']} samples"))
-    console.print(escape(f"images  {preprocessing(results['models']['student'])}"))
+    facts = results["models"]["student"]
+    console.print(escape(f"images  {preprocessing(facts)}"))
+    if labels := labels_in_words(facts.get("labels")):
+        console.print(escape(f"classes {labels}"))
     console.print(escape(f"folder  {short(folder)}"))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 
 from ktlight.answers.ask import Answers
+from ktlight.errors import shortened
 from ktlight.models.classifier import Classifier
 from ktlight.report.results import accuracy
 
@@ -33,6 +34,18 @@ def warn_of_guessers(before: Answers, teachers: Mapping[str, Classifier]) -> Non
                 "data's order, and its input size, mean and std the right ones?",
                 role, teacher.name, acc, len(before.label), teacher.num_classes,
             )  # fmt: skip
+
+
+def warn_of_missing_classes(role: str, model: Classifier) -> None:
+    """Warn about a model that has no class for some of the data's."""
+    missing = model.labels.get("missing")
+    if not missing:
+        return
+    instead = "the initial student speaks for them" if model.label_map else "their rows start at the mean of all"
+    logger.warning(
+        "The %s %s has no class for %d of the data's (%s): %s. label_map=FILE.csv can say which they are",
+        role, model.name, len(missing), shortened(missing), instead,
+    )  # fmt: skip
 
 
 def warn_of_seen_images(deciders: Sequence[str], holdout: float, models: Mapping[str, Classifier]) -> None:

@@ -1,10 +1,12 @@
 """Pretraining: a model is trained on the labels, and the zoo keeps it under its recipe."""
 
 import copy
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -20,18 +22,21 @@ from ktlight.errors import UserError
 from ktlight.methods.supervised import Supervised
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
-from ktlight.models.facts import model_facts
-from ktlight.models.recipe import SCRATCH, Recipe, initial_weights, make_recipe
+from ktlight.models.facts import line, model_facts
+from ktlight.models.recipe import SCRATCH, Recipe, file_digest, initial_weights, make_recipe
 from ktlight.models.spec import ModelConfig
 from ktlight.models.starting import head_parameters, starting_classifier
 from ktlight.models.zoo import Zoo
 from ktlight.report.results import accuracy
 from ktlight.restraints.interpolation import WeightInterpolation
+from ktlight.stages.notices import warn_of_missing_classes
 from ktlight.training.assemble import data_module, optimization, seed
 from ktlight.training.loggers import extra_loggers, log_results
 from ktlight.training.processes import is_first_process
 from ktlight.training.record import Run
 from ktlight.training.trainer import build_trainer, fit
+
+logger = logging.getLogger(__name__)
 
 OF_DATA = ("batch_size", "views", "augment")
 OF_TRAINER = ("accumulate_grad_batches", "gradient_clip_val")
@@ -84,8 +89,9 @@ def pretraining_recipe(config: DictConfig, model: ModelConfig, dataset: ImageDat
     }
     start = initial_weights(model, options["init"])
     data = {key: config.data[key] for key in ("fraction", "holdout", "canvas")}
-    if start != SCRATCH:  # the head of trained weights is kept, re-ordered or replaced by the names of the classes
+    if start != SCRATCH:  # the head of trained weights is kept, sliced or replaced by the names of the classes
         data["classes"] = [*dataset.class_names, *(dataset.wnids or ())]
+        data["labels"] = file_digest(Path(model.label_map).expanduser()) if model.label_map else model.labels
     return make_recipe(model, identity=dataset.identity, data=data, training=training, start=start)
 
 
@@ -119,6 +125,9 @@ def pretrain(
         native_size=dataset.native_size,
         wnids=dataset.wnids,
     )
+    if classifier.sliced:
+        logger.info("%s", line("start", classifier))
+        warn_of_missing_classes("start", classifier)
     if options.part == "head":
         head = head_parameters(classifier)
         for name, parameter in classifier.network.named_parameters():

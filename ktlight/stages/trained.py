@@ -18,6 +18,7 @@ from ktlight.models.recipe import Recipe
 from ktlight.models.spec import ZOO_PREFIX, ModelConfig
 from ktlight.models.zoo import Entry, Zoo
 from ktlight.report.files import check_writable
+from ktlight.stages.notices import warn_of_missing_classes
 from ktlight.stages.pretraining import on_the_spot, pretrain, pretraining_recipe
 from ktlight.training.processes import is_first_process
 from ktlight.training.record import Run
@@ -42,12 +43,17 @@ def trained_classifier(
 
     Raises:
         MissingWeights: There are none, and the data set is too large to train on it unasked.
-        UserError: They cannot be read, or belong to another model or other classes.
+        UserError: They cannot be read, or belong to another model or to classes without a map to the data's.
     """
     model, provenance = find_weights(config, role, model, dataset, run)
     try:
         classifier = build_classifier(
-            model, provenance, class_names=dataset.class_names, wnids=dataset.wnids, data_identity=dataset.identity
+            model,
+            provenance,
+            class_names=dataset.class_names,
+            wnids=dataset.wnids,
+            data_identity=dataset.identity,
+            learns=role == "student",
         )
     except UserError as error:
         if provenance.source != "zoo":
@@ -57,6 +63,7 @@ def trained_classifier(
     named = provenance.holdout and role in MODEL_GROUPS  # models of a list have no option of their own
     own = f"; to use your own weights: {role}.checkpoint=" if named else ""
     logger.info("%s%s", line(role, classifier), own)
+    warn_of_missing_classes(role, classifier)
     return classifier
 
 

@@ -105,7 +105,7 @@ class Forecaster:
         self.datasets: dict[str, ImageDataset] = {}
         self.settings: dict[int, Setting] = {}
         self.known: dict[str, Known] = {}
-        self.names: dict[tuple[int, str], str] = {}
+        self.names: dict[tuple[int, str, bool], str] = {}
         self.speed: dict[str, float] = {}
         self.counted: set[tuple[int, str, int]] = set()
         self.stored: dict[str, int] = {}
@@ -117,7 +117,7 @@ class Forecaster:
     def add(self, task: Task) -> None:
         """Count one transfer."""
         config, setting = task.config, self._setting(task.config)
-        known = {role: self._model(setting, model) for role, model in task.models.items()}
+        known = {role: self._model(setting, model, role == "student") for role, model in task.models.items()}
         target = config.method._target_
         learns = list(known) if target and located(target, "method").has_peers else ["student"]
         networks = [self.known[known[role]].network for role in learns]
@@ -156,23 +156,34 @@ class Forecaster:
             self.settings[id(config)] = Setting(config, dataset, data, outputs, asked_about_views(config))
         return self.settings[id(config)]
 
-    def _model(self, setting: Setting, model: ModelConfig) -> str:
+    def _model(self, setting: Setting, model: ModelConfig, learns: bool) -> str:
         """Return by which name a model is known, once it is."""
-        asked = id(setting.config), repr(model)
+        asked = id(setting.config), repr(model), learns
         if asked not in self.names:
             dataset = setting.dataset
             found = weights_at_hand(setting.config, model, dataset)
             recipe = pretraining_recipe(on_the_spot(setting.config), model, dataset)
-            self.names[asked] = name = repr(found[0]) if found else recipe.name
+            name = repr(found[0]) if found else recipe.name
             if name not in self.known:
                 self.known[name] = self._look(setting, model, found)
+            if learns and self.known[name].network.label_map is not None:
+                name = f"{name} as a student"  # its head is sliced, so its outputs are others
+                if name not in self.known:
+                    self.known[name] = self._look(setting, model, found, learns)
+            self.names[asked] = name
         return self.names[asked]
 
-    def _look(self, setting: Setting, model: ModelConfig, found: tuple[ModelConfig, Provenance] | None) -> Known:
+    def _look(
+        self, setting: Setting, model: ModelConfig, found: tuple[ModelConfig, Provenance] | None, learns: bool = False
+    ) -> Known:
         dataset = setting.dataset
         if found and not found[1].is_remote:
             network = build_classifier(
-                *found, class_names=dataset.class_names, wnids=dataset.wnids, data_identity=dataset.identity
+                *found,
+                class_names=dataset.class_names,
+                wnids=dataset.wnids,
+                data_identity=dataset.identity,
+                learns=learns,
             )
         else:
             network = new_classifier(model, num_classes=dataset.num_classes, native_size=dataset.native_size)
@@ -207,7 +218,7 @@ class Forecaster:
         wanted = [outputs.test_outputs(model.network, setting.data)]
         wanted += [outputs.training_outputs(model.network, setting.data, epochs)] * (epochs > 0)
         for each in wanted:
-            one = each.form.pack(torch.zeros(1, model.network.num_classes), torch.zeros(1, dtype=torch.long))
+            one = each.form.pack(torch.zeros(1, model.network.own_classes), torch.zeros(1, dtype=torch.long))
             half = "16" in str(setting.config.trainer.precision) and each.form.name == Full.name
             for key, view in zip(outputs.keys(each), each.views, strict=True):
                 if key.digest in self.stored:

@@ -67,8 +67,13 @@ class Run:
             self.folder.write_environment()
 
     def described(self, dataset: "ImageDataset", models: Mapping[str, "Classifier"]) -> str:
-        """Return what ``config.yaml`` says: the resolved config, and the identity of data and weights."""
-        identity = {"data": dataset.identity, **{name: model.weights_hash() for name, model in models.items()}}
+        """Return what ``config.yaml`` says: the resolved config, and the identity of data, weights and label maps."""
+        maps = {f"labels_{name}": model.label_map for name, model in models.items()}
+        identity = {
+            "data": dataset.identity,
+            **{name: model.weights_hash() for name, model in models.items()},
+            **{name: label_map.identity for name, label_map in maps.items() if label_map is not None},
+        }
         return lasting(self.config) + OmegaConf.to_yaml({"identity": identity})
 
     def finish(self, results: Mapping[str, Any]) -> dict[str, Any]:

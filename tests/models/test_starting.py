@@ -38,7 +38,7 @@ def test_a_checkpoint_for_other_classes_gets_a_new_head(make, tmp_path, num_clas
     torch.testing.assert_close(again(images()), classifier(images()))
 
 
-def test_the_same_number_of_other_classes_gets_a_new_head_and_another_order_the_old_one(make, tmp_path):
+def test_classes_that_are_found_keep_their_rows_and_others_get_a_new_head(make, tmp_path):
     trained = make(num_classes=5)
     export_classifier(trained, tmp_path / "r", record={}, class_names=NAMES)
     config = ModelConfig("r", "test_resnet", checkpoint=str(tmp_path / "r"))
@@ -46,8 +46,15 @@ def test_the_same_number_of_other_classes_gets_a_new_head_and_another_order_the_
     torch.testing.assert_close(
         start(config, class_names=NAMES[::-1]).network.fc.weight, trained.network.fc.weight.flip(0)
     )
-    other = start(config, class_names=[*NAMES[:4], "another"])
-    assert not torch.allclose(other.network.fc.weight, trained.network.fc.weight)
+    most = start(config, class_names=[*NAMES[:4], "another"])
+    torch.testing.assert_close(most.network.fc.weight[:4], trained.network.fc.weight[:4])
+    torch.testing.assert_close(most.network.fc.weight[4], trained.network.fc.weight.mean(0))
+    few = start(config, class_names=["class 3", "class 1", "class 4"])
+    torch.testing.assert_close(few.network.fc.weight, trained.network.fc.weight[[3, 1, 4]])
+    assert (few.num_classes, few.labels["sliced"], few.labels["how"]) == (3, True, "names")
+    other = start(config, class_names=[*NAMES[:2], "another", "more", "most"])
+    assert not torch.allclose(other.network.fc.weight[:2], trained.network.fc.weight[:2])
+    assert other.labels["how"] == "same"
     torch.testing.assert_close(other.network.conv1[0].weight, trained.network.conv1[0].weight)
 
 

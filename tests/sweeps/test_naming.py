@@ -38,7 +38,7 @@ def test_a_folder_may_be_named_by_the_number_of_the_job(loader: MakeLoader) -> N
 def test_what_a_group_depends_on_is_read_off_its_interpolations(loader: MakeLoader) -> None:
     config = loader().composed([])
     needs = dependencies(config)
-    assert "seed" in needs["pretrain"] and "student" in needs["task"] and needs["student"] == {"student"}
+    assert "seed" in needs["pretrain"] and "student" in needs["task"] and needs["student"] == {"student", "labels"}
     assert not any(EVERYTHING in own for own in needs.values())
     config.seed = "${oc.select:data.holdout}"
     assert EVERYTHING in dependencies(config)["pretrain"]

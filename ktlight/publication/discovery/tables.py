@@ -35,6 +35,7 @@ MODELS: dict[str, tuple[str, Any]] = {
     "num_params": ("Parameters", "count"),
     "acc": ("Accuracy, %", "number"),
     "expert_classes": ("Classes of expertise", "count"),
+    "labels": ("Classes", "text"),
     "provenance": ("Weights from", "text"),
     "reason": ("Left out because", "text"),
     "weights": ("SHA-256", "text"),

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ktlight.models.label_words import labels_in_words
 from ktlight.publication.content import TableColumn
 from ktlight.publication.run.answers_map import in_percent
 from ktlight.publication.run.record import RunRecord
@@ -90,12 +91,14 @@ def model_table(record: RunRecord) -> list[TableColumn]:
     """Return a row a model: what it is, and where its weights came from."""
     roles, models = list(record.results["models"]), list(record.results["models"].values())
     accuracies = [100 * float(record.right("before" if role == "student" else role).mean()) for role in roles]
+    labels = [labels_in_words(model.get("labels")) for model in models]
     return [
         TableColumn("role", "Role", "text", roles),
         TableColumn("model", "Model", "text", [model["name"] for model in models]),
         TableColumn("family", "Family", "text", [model["family"] for model in models]),
         TableColumn("num_params", "Parameters", "count", [model["parameters"] for model in models]),
         TableColumn("acc", "Accuracy before, %", "number", accuracies),
+        *([TableColumn("labels", "Classes", "text", labels)] if any(labels) else []),
         TableColumn("weights", "Weights from", "text", [_origin(model["provenance"]) for model in models]),
         TableColumn("sha256", "SHA-256", "text", [model["weights"] for model in models]),
     ]
