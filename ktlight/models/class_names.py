@@ -91,6 +91,15 @@ def lemma(word: str) -> str:
     return ARTICLE.sub("", NOT_OF_A_LEMMA.sub(" ", bare).strip())
 
 
+def numbers_by_lemma(names: Sequence[str]) -> dict[str, set[int]]:
+    """Return which classes, by number, each word is for."""
+    numbers: dict[str, set[int]] = {}
+    for number, name in enumerate(names):
+        for word in lemmas(name):
+            numbers.setdefault(word, set()).add(number)
+    return numbers
+
+
 @cache
 def imagenet_wnids(subset: str) -> tuple[str, ...]:
     """Return the WordNet ids of a list that timm knows, such as imagenet-1k, in the order of its models' logits."""

@@ -11,7 +11,7 @@ import torch
 
 from ktlight.errors import UserError, nearest
 from ktlight.functional.label_spaces import NONE
-from ktlight.models.class_names import Classes, lemmas
+from ktlight.models.class_names import Classes, lemmas, numbers_by_lemma
 from ktlight.models.label_map import LabelMap
 
 FROM, TO, WEIGHT = "model_class", "class", "weight"
@@ -68,28 +68,27 @@ def _rows(file: str, own: Classes, data: Classes) -> list[Row]:
         raise UserError(f"label_map={file} has no column {' and no column '.join(lacking)}: it must be {FORMAT}.")
     if not written:
         raise UserError(f"label_map={file} has no rows: it must be {FORMAT}.")
+    model, dataset = Named(own, "the model"), Named(data, "the data")
     found = []
     for number, row in enumerate(written, 2):  # as an editor counts the lines
         where = f"label_map={file}, line {number}"
-        classes = (Named(own, "the model", where).find(row[FROM]), Named(data, "the data", where).find(row[TO]))
-        found.append(Row(*classes, _weight(row.get(WEIGHT), where)))
+        found.append(Row(model.find(row[FROM], where), dataset.find(row[TO], where), _weight(row.get(WEIGHT), where)))
     return found
 
 
-class Named(NamedTuple):
+class Named:
     """The classes that a column of the file names.
 
-    Attributes:
+    Args:
         classes: The classes.
-        side: Whose they are.
-        where: The line, for messages.
+        side: Whose they are, for messages.
     """
 
-    classes: Classes
-    side: str
-    where: str
+    def __init__(self, classes: Classes, side: str) -> None:
+        self.classes, self.side = classes, side
+        self.having = numbers_by_lemma(classes.names or ())
 
-    def find(self, written: str | None) -> int:
+    def find(self, written: str | None, where: str) -> int:
         """Return the number of a class by its WordNet id, name, one of the words of its name, or number."""
         text, classes = (written or "").strip(), self.classes
         for known in (classes.wnids, classes.names):
@@ -97,16 +96,16 @@ class Named(NamedTuple):
                 return known.index(text)
         if text.isascii() and text.isdigit() and int(text) < classes.count:
             return int(text)
-        words = lemmas(text)
-        found = [number for number, name in enumerate(classes.names or ()) if words and words <= lemmas(name)]
+        words = [self.having.get(word, set()) for word in lemmas(text)]
+        found = sorted(set.intersection(*words)) if words else []
         if len(found) == 1:
             return found[0]
         if found:
             raise UserError(
-                f"{self.where}: '{text}' is the name of {len(found)} classes of {self.side}, "
+                f"{where}: '{text}' is the name of {len(found)} classes of {self.side}, "
                 f"{' and '.join(map(str, found[:5]))}: give the WordNet id or the number"
             )
-        raise UserError(f"{self.where}: {self.side} has no class '{text}'.{self._hint(text)}")
+        raise UserError(f"{where}: {self.side} has no class '{text}'.{self._hint(text)}")
 
     def _hint(self, text: str) -> str:
         words = [word.strip() for name in self.classes.names or () for word in name.split(",")]

@@ -3,13 +3,13 @@
 ``same``, ``permuted``, ``synset`` and ``names`` compare what the classes are called; docs/labels.md has the whole.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ktlight.errors import UserError
 from ktlight.functional.label_spaces import NONE
-from ktlight.models.class_names import Classes, lemmas
+from ktlight.models.class_names import Classes, lemmas, numbers_by_lemma
 from ktlight.models.label_file import read_label_map
 from ktlight.models.label_map import LEARNED, LabelMap, map_to_learn
 from ktlight.models.label_words import lacking_in_words
@@ -108,11 +108,8 @@ def by_name(own: Classes, data: Classes) -> LabelMap | None:
     """
     if own.names is None or data.names is None:
         return None
-    having = defaultdict(set)
-    for number, name in enumerate(own.names):
-        for word in lemmas(name):
-            having[word].add(number)
-    candidates = [set().union(*(having[word] for word in lemmas(name) if word in having)) for name in data.names]
+    having = numbers_by_lemma(own.names)
+    candidates = [set().union(*(having.get(word, set()) for word in lemmas(name))) for name in data.names]
     wanted = Counter(number for numbers in candidates for number in numbers)
     classes_Z, ambiguous = [NONE] * own.count, []
     for place, numbers in enumerate(candidates):
