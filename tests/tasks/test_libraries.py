@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch.utils.data import TensorDataset
 from transformers import ResNetConfig
 
+import ktlight
 from tests.conftest import Command
 
 TORCHVISION = "tv:shufflenet_v2_x0_5"
@@ -89,3 +92,18 @@ def test_names_that_do_not_exist(command: Command, option: str, message: str) ->
 def test_without_weights_for_many_images(command: Command) -> None:
     refused = command("task=evaluate", "student=tv:mobilenet_v2", "data.pretrain.max_images=10")
     assert refused.code != 0 and "no trained weights of tv:mobilenet_v2 for this data" in refused.err
+
+
+def test_from_python_and_what_it_came_to_again(run) -> None:
+    labels = torch.arange(60) % 3
+    noise = torch.randint(0, 80, (60, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    images = (noise + 60 * labels[:, None, None, None]).to(torch.uint8)
+    train, val = TensorDataset(images[:40], labels[:40]), TensorDataset(images[40:], labels[40:])
+
+    def transfer(**options):
+        options |= {"epochs": 1, "folder": "one", "overrides": ["pretrain.epochs=1", "data.pretrain.max_images=100"]}
+        return ktlight.transfer(TRANSFORMERS, "test_resnet", train, val, **options)
+
+    first, again = transfer(), transfer(resume=True)
+    assert first.student.weights_hash() == again.student.weights_hash() and first.results == again.results
+    assert "its weights  AutoModelForImageClassification.from_pretrained('one/student')" in str(first)
