@@ -34,6 +34,7 @@ def folder(*overrides: str, part: str = "run.dir") -> str:
         ["data=digits", "seed=0", "method=kl_dp"],
         ["method=kl_dp", "data=digits", "trainer=auto"],
         ["resume=true", "logger=wandb", "trainer.progress=false", "data.workers=3", "store=off"],
+        ["labels=auto", "teacher.labels=auto"],
     ],
 )
 def test_what_changes_no_result_changes_no_folder(typed: list[str]) -> None:
@@ -41,7 +42,17 @@ def test_what_changes_no_result_changes_no_folder(typed: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", [["seed=1"], ["optim.lr=0.5"], ["data.views=3"], ["store.top_k=3"], ["student.img_size=16"]]
+    "typed",
+    [
+        ["seed=1"],
+        ["optim.lr=0.5"],
+        ["data.views=3"],
+        ["store.top_k=3"],
+        ["student.img_size=16"],
+        ["labels=names"],
+        ["teacher.labels=same"],
+        ["teacher.label_map=map.csv"],
+    ],
 )
 def test_what_may_change_a_result_changes_the_folder(typed: list[str]) -> None:
     assert folder(*typed) != folder()

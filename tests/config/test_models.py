@@ -70,3 +70,11 @@ def test_names_of_folders_hold_nothing_special(composed: Callable[..., DictConfi
     config = composed("models=[glob(test_v*),zoo:mine,{name: test_vit}]")
     assert config.task.label == "test_v+mine+test_vit-digits"
     assert composed("models=[a,b,c,d]").task.label == "4-models-digits"
+
+
+def test_labels_are_those_of_the_run_unless_a_model_has_its_own(composed: Callable[..., DictConfig]) -> None:
+    config = composed("labels=names", "student.labels=synset", "models=[test_vit,{name: test_resnet, labels: same}]")
+    assert (config.student.labels, config.teacher.labels) == ("synset", "names")
+    assert [model.labels for model in listed_models(config, "models")] == ["names", "same"]
+    shared = composed("teacher.label_map=map.csv", "models=[test_vit,{name: test_resnet, label_map: null}]")
+    assert [model.label_map for model in listed_models(shared, "models")] == ["map.csv", None]
