@@ -22,7 +22,9 @@ from ktlight.routing.flips import Flip, NoNegativeFlips
 from ktlight.routing.router import SampleRouter
 from ktlight.routing.rules import RoutingRule
 from ktlight.routing.soft import Soft
+from ktlight.stages.stage import build_method
 from ktlight.training.compilation import compile_step
+from tests.methods.features import networks, sources
 
 compile = torch.compile
 
@@ -106,3 +108,19 @@ def test_networks_that_all_learn_are_whole_graphs(rule: Any, graphs: CompileCoun
     torch.testing.assert_close(trained(kdcl(), None, compiled=True), expected)
     assert not counters["graph_break"]
     assert 2 < graphs.frame_count <= 2 + 2 * 2  # losses; validation of both networks
+
+
+@pytest.mark.parametrize("name", ["fitnet", "vkd", "rkd"])
+def test_losses_on_features_are_whole_graphs(name: str, graphs: CompileCounter) -> None:
+    def learned(compiled: bool) -> dict[str, torch.Tensor]:
+        method, rule = build_method(tiny.config(f"method={name}", "optim=sgd"), networks()), MostConfident(True)
+        router = SampleRouter(rule.candidates(sources(networks())), rule, features=True)
+        if compiled:
+            compile_step(method, [router], "default")
+        tiny.fit(method, tiny.data_module(batch_size=10), callbacks=[router], max_epochs=2)
+        return {name: value.clone() for name, value in method.networks.state_dict().items()}
+
+    expected = learned(compiled=False)
+    torch.testing.assert_close(learned(compiled=True), expected)
+    assert not counters["graph_break"]
+    assert graphs.frame_count > 4
