@@ -143,6 +143,8 @@ def test_a_folder_with_other_things_is_left_as_it_is(command: Command, tmp_path:
     [
         (["method=kdcl", "router=most_confident"], ["router=none"]),
         (["method=kl", "router=none"], ["router=teacher"]),
+        (["method=kl", "router=camkd", "router.use_labels=false"], ["router=camkd", "use router=entropy_weights"]),
+        (["method=fitnet", "router=average"], ["the mean of several models", "router=most_confident"]),
         (["+router.foo=1"], ["MostConfident", "'foo'", "use_labels"]),
         (["data.fraction=0.001"], ["stratified fraction of 0.001"]),
         (["trainer=gpu"], ["no GPU here", "trainer=cpu"]),
