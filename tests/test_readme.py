@@ -78,6 +78,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _write_parquet(folder / "cifar10" / f"cifar10-{'test' if split == 'val' else split}.parquet", "img", ten)
     weights = timm.create_model("test_resnet", num_classes=3).state_dict()
     safetensors.torch.save_file(weights, folder / "resnet18.safetensors")
+    (folder / "map.csv").write_text("model_class,class\n0,class_2\n1,class_0\n2,class_1\n")
     small = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
     ResNetConfig(**small).save_pretrained(folder / "resnet-tiny")
     return folder
