@@ -247,14 +247,14 @@ def test_a_vision_transformer_is_built_for_its_size(tmp_path) -> None:
     [TINY, "tv:efficientnet_b1.IMAGENET1K_V2", "tv:resnet18", "tv:swin_t", "tv:regnet_y_16gf.IMAGENET1K_SWAG_E2E_V1"],
 )
 def test_plain_images_are_prepared_as_torchvision_does(name: str) -> None:
-    from ktlight.models.libraries.torchvision_models import _record, _weights
+    from ktlight.models.libraries.torchvision_networks import record_of, weights_of
     from ktlight.models.preprocess import Preprocess
 
-    record = _record(name)
+    record = record_of(name)
     settings = ("crop_pct", "interpolation", "mean", "std", "crop_mode")
     preprocess = Preprocess(record["input_size"][1:], **{key: record[key] for key in settings})
     image = photo()
-    expected = _weights(name).transforms()(Image.fromarray(image.permute(1, 2, 0).numpy()))
+    expected = weights_of(name).transforms()(Image.fromarray(image.permute(1, 2, 0).numpy()))
     ours = preprocess(preprocess.framing(image)[None])[0]
     assert ours.shape == expected.shape
     grey = 1 / 255 / min(preprocess.std)  # one level of 256
