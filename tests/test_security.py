@@ -17,6 +17,7 @@ CAREFUL = {
     "import_module": {
         "ktlight/cli.py": "the module of a task in TASKS",
         "ktlight/tasks/frame.py": "the module of a task in TASKS",
+        "ktlight/functional/__init__.py": "the module of a function in STABLE",
         "ktlight/config/instantiate.py": "after check_trusted, or a constant",
         "ktlight/publication/weights_and_biases/workspace.py": "a constant",
     },
