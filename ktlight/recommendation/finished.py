@@ -129,7 +129,7 @@ def _model(
             class_names=dataset.class_names,
             wnids=dataset.wnids,
             data_identity=dataset.identity,
-            learns=role == "student",
+            learns=labels.get("sliced", False),
         ).freeze()
         if classifier.weights_hash() != facts["weights"]:
             raise LeftOut(f"the weights of {facts['name']} in {model.checkpoint} are others now")

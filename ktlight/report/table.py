@@ -25,6 +25,9 @@ def print_transfer(results: Mapping[str, Any], folder: Path, next_step: str) -> 
     console = console_for_tables()
     console.print(escape(f"{results['method']}: {results['teacher']} -> {results['student']} on {results['data']}"))
     console.print(fitted(columns, console.width))
+    for role, facts in results["models"].items():
+        if labels := labels_in_words(facts.get("labels")):
+            console.print(escape(f"the {role:<8} {labels}"))
     console.print(escape(f"folder       {short(folder)}"))
     console.print(escape(f"the page     {short(folder)}/report.html"))
     if results["epochs"]:

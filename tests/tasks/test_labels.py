@@ -48,7 +48,8 @@ def test_a_teacher_is_mapped_by_a_file_as_if_it_had_the_data_s_classes(
         ended = command(*QUICK, size, *options, "teacher.crop_pct=1", f"hydra.run.dir={name}")
         assert ended.code == 0, ended.err
         said[name] = ended.out + ended.err
-    assert "10 classes -> 10 of the data by file (10 covered)" in said["mapped"]
+    assert "the teacher  10 classes -> 10 of the data by file (10 covered)" in said["mapped"]
+    assert "test_convnext, checkpoint: backwards.safetensors; 10 classes -> 10 of the data by file" in said["mapped"]
     predictions = [pq.read_table(tmp_path / name / "predictions.parquet") for name in said]
     assert predictions[0].equals(predictions[1])
     labels = results("mapped")["models"]["teacher"]["labels"]
