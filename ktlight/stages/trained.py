@@ -114,6 +114,9 @@ def check_small_enough(config: DictConfig, model: ModelConfig, dataset: ImageDat
         return
     others = zoo.of_architecture(model.architecture, dataset.identity)
     there = f" The zoo has {', '.join(map(str, others))}: give one as checkpoint=." if others else ""
+    library = library_of(model.architecture)
+    if library.prefix and library.weights(model.architecture):
+        there += f" Those that {library.title} keeps, for classes of their own, are checkpoint={model.architecture}."
     raise MissingWeights(
         f"There are no trained weights of {model.name} for this data.{there} Give its checkpoint=FILE (safetensors, "
         f".pt, an exported folder, hf-hub:ID or zoo:NAME), or train it first with: task=pretrain student={model.name} "

@@ -92,6 +92,7 @@ def test_names_that_do_not_exist(command: Command, option: str, message: str) ->
 def test_without_weights_for_many_images(command: Command) -> None:
     refused = command("task=evaluate", "student=tv:mobilenet_v2", "data.pretrain.max_images=10")
     assert refused.code != 0 and "no trained weights of tv:mobilenet_v2 for this data" in refused.err
+    assert "Those that torchvision keeps, for classes of their own, are checkpoint=tv:mobilenet_v2." in refused.err
 
 
 def test_from_python_and_what_it_came_to_again(run) -> None:
