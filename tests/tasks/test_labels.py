@@ -138,3 +138,42 @@ def test_an_imagenet_model_answers_in_tiny_imagenet_s_classes(shared: Path, comm
     assert ended.code == 0, ended.err
     assert "head of 1000 classes, taken for imagenet-1k, -> 100 of the data by synset (100 covered)" in ended.out
     assert 40 < results("run")["acc"] < 65
+
+
+def test_advice_learns_from_runs_whose_teachers_were_mapped_as_they_are_now(backwards: str, command: Command) -> None:
+    held_out = ("student=test_vit", "data.holdout=0.2")
+    given = (
+        f"teacher.checkpoint={backwards}",
+        "teacher.label_map=map.csv",
+        "teacher.img_size=32",
+        "teacher.crop_pct=1",
+    )
+    learned = command("teacher=test_convnext", "trainer.max_epochs=1", *held_out, *given, "hydra.run.dir=done")
+    assert learned.code == 0, learned.err
+    other = f"models=[{{name: test_convnext, checkpoint: {backwards}, label_map: map.csv, img_size: 32}}]"  # crop 0.875
+    ask = ("task=recommend", *held_out, other, "methods=[kl_dp]", "recommend.steps=2", "recommend.runs=done")
+    for folder, count in (("known", 1), ("changed", 0)):
+        ended = command(*ask, f"hydra.run.dir={folder}")
+        assert ended.code == 0, ended.err
+        assert results(folder)["finished_runs"] == count
+        Path("map.csv").write_text(SWAPPED.replace("0,9", "0,8").replace("1,8", "1,9"))
+    assert "the classes of test_convnext were mapped in another way" in ended.out + ended.err
+
+
+def test_pretraining_starts_from_the_sliced_head(backwards: str, zoo: dict[str, Path], command: Command) -> None:
+    options = ("task=pretrain", "student=test_convnext", f"student.checkpoint={backwards}", "student.img_size=32")
+    still = ("student.crop_pct=1", "student.label_map=map.csv", "pretrain.epochs=1", "pretrain.optim.lr=0")
+    names = set()
+    for folder, text in (("all", SWAPPED), ("most", SWAPPED.replace("1,8\n", ""))):
+        Path("map.csv").write_text(text)
+        ended = command(*options, *still, f"hydra.run.dir={folder}")
+        assert ended.code == 0, ended.err
+        assert (
+            "start: test_convnext, checkpoint: backwards.safetensors; head of 10 classes -> 10 of the data" in ended.out
+        )
+        names.add(ended.out.partition("student.checkpoint=zoo:")[2].split()[0])
+    trained = json.loads((zoo["test_convnext"].parent / "results.json").read_text())
+    assert results("all")["acc"] == trained["acc"] and results("most")["models"]["student"]["labels"]["missing"] == [
+        "8"
+    ]
+    assert len(names) == 2  # what the map says is part of the recipe
