@@ -23,8 +23,8 @@ class ModelConfig:
         architecture: The library's name, optionally with the tag of the trained weights (``resnet50.a1_in1k``); see
             :func:`ktlight.models.libraries.library.resolve`. Empty: that of the zoo's model which ``checkpoint`` names.
         checkpoint: Weights to start from: a safetensors file, a weights-only ``.pt`` or ``.pth`` file, an exported
-            folder, ``hf-hub:organisation/name``, ``zoo:name``, or a name with a prefix, ``tv:resnet50``, for the weights that
-            it stands for. None looks in the local zoo, then where the library keeps them.
+            folder, ``hf-hub:organisation/name``, ``zoo:name``, or a prefixed name (``tv:resnet50``) for the weights
+            that it stands for. None looks in the local zoo, then where the library keeps them.
         img_size: Side of the square input in pixels.
         crop_pct: Share of the resized image's side that the crop keeps.
         crop_mode: ``center``, ``squash`` or ``border``.
