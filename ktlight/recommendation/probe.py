@@ -66,8 +66,7 @@ def train_head(setting: Setting, head: Head, teacher: Classifier) -> None:
     config = setting.config
     method = build_method(config, [head, teacher])
     (router,) = sample_router(setting, {"student": head.frozen_copy(), "teacher": teacher}, setting.epochs)
-    for source in cast(SampleRouter, router).sources:
-        source.to(torch.device("cpu"))
+    cast(SampleRouter, router).move(torch.device("cpu"))
     restraints = restraint(config)
     loader = setting.data.train_dataloader()
     loop = Loop(setting.epochs, setting.epochs * len(loader), config.trainer.gradient_clip_val)

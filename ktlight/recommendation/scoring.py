@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ktlight.answers.ask import all_logits
 from ktlight.answers.stored import OutputStore
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.featuremodule import FeatureDataModule
@@ -24,11 +25,10 @@ from ktlight.recommendation.candidates import Candidate
 from ktlight.recommendation.methods import Methods
 from ktlight.recommendation.probe import learning_head, probe
 from ktlight.report.results import accuracy
-from ktlight.routing.router import SampleRouter
 from ktlight.routing.rules import RoutingRule
 from ktlight.stages.head import on_features
 from ktlight.stages.setting import Setting
-from ktlight.stages.sources import prepared, routing_rule
+from ktlight.stages.sources import complete_logits, prepared, router_over, routing_rule
 from ktlight.stages.stage import build_method
 from ktlight.types import Batch, RoutedBatch
 
@@ -98,29 +98,30 @@ class Scorer:
 
     def held_out(self, model: Classifier) -> HeldOut:
         """Return a model's answers on the held-out images."""
-        key = model.weights_hash()
+        key = identity(model)
         if key not in self._held_out:
-            (logits_HC,) = self.outputs.outputs(model, [self.data.holdout_images(model.framing)]) or []
-            self._held_out[key] = HeldOut(logits_HC.float(), logits_HC.argmax(1))
+            logits_HC = all_logits(model, self.data.holdout_images(model.framing), self.outputs)
+            self._held_out[key] = HeldOut(logits_HC, logits_HC.argmax(1))
         return self._held_out[key]
 
     def pair(self, student: Classifier, teacher: Classifier) -> Scores:
         """Return the scores that say nothing of the method."""
-        key = student.weights_hash(), teacher.weights_hash()
+        key = identity(student), identity(teacher)
         if key not in self._pairs:
             view = self.data.training_view(0)
-            (logits_BC,) = self.outputs.outputs(teacher, [view]) or []
+            (own_logits_BZ,) = self.outputs.outputs(teacher, [view]) or []
             self._pairs[key] = {
                 **static(student, teacher),
                 **flips(self.held_out(student), self.held_out(teacher), self.labels_H),
-                "leep": leep(logits_BC, torch.from_numpy(view.labels)),
+                "leep": leep(own_logits_BZ, torch.from_numpy(view.labels)),
             }
         return self._pairs[key]
 
     def headroom(self, candidate: Candidate, setting: Setting, candidates: Sequence[LiveSource]) -> Scores:
         """Return how much better than the student the target is that a rule builds on the held-out images."""
         own_HC = self.held_out(candidate.student).logits_HC
-        of_role = {"student": own_HC, "teacher": self.held_out(candidate.teacher).logits_HC}
+        told_HC = complete_logits(candidate.teacher, candidate.student, self.data.holdout_images, self.outputs)
+        of_role = {"student": own_HC, "teacher": told_HC}
         images = self.data.holdout_images(None)
         batch: Batch = {
             "image": own_HC[:, :0],  # rules look at logits
@@ -139,9 +140,8 @@ class Scorer:
         features_HD = torch.cat([batch["image"] for batch in data.holdout_images(head.framing).batches()])
         residual_HC = label_residual(self.held_out(candidate.student).logits_HC, self.labels_H)
         method = build_method(setting.config, [learning_head(candidate.student), candidate.teacher])
-        router = SampleRouter(self.outputs.sources(candidates, data, 1), cast(RoutingRule, setting.rule))
-        for source in router.sources:
-            source.to(torch.device("cpu"))
+        router = router_over(candidates, roles(candidate)["student"], cast(RoutingRule, setting.rule), setting, 1)
+        router.move(torch.device("cpu"))
         total = 0.0
         for batch in replace(data.training_features(0), batch_size=ROWS).batches():
             routed = cast(RoutedBatch, batch)
@@ -152,6 +152,11 @@ class Scorer:
             share = len(pull_BC) / data.num_train
             total += share * first_order_agreement(pull_BC, batch["image"], residual_HC, features_HD)
         return total
+
+
+def identity(model: Classifier) -> str:
+    """Return what tells a model's answers from another's: its weights, and how its classes are mapped."""
+    return f"{model.weights_hash()} {model.label_map.identity if model.label_map else ''}"
 
 
 def roles(candidate: Candidate) -> dict[str, Classifier]:

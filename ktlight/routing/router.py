@@ -65,8 +65,12 @@ class SampleRouter(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Move the sources to the device of the module."""
+        self.move(pl_module.device)
+
+    def move(self, device: torch.device) -> None:
+        """Move all models that it asks to a device."""
         for source in [*self.sources, *([self.initial] if self.initial else [])]:
-            source.to(pl_module.device)
+            source.to(device)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reset the counts: one row per source, one for the average of flip_avg, one for samples left out."""

@@ -1,7 +1,7 @@
 """The sources that teach in a stage, and the rule that chooses among them."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -67,15 +67,31 @@ def sample_router(
     rule = setting.rule
     if rule is None:
         return []
-    candidates = prepared(rule, initial, setting)
+    return [router_over(prepared(rule, initial, setting), initial["student"], rule, setting, epochs, features)]
+
+
+def router_over(
+    candidates: Sequence[LiveSource],
+    student: Classifier,
+    rule: RoutingRule,
+    setting: Setting,
+    epochs: int,
+    features: bool = False,
+) -> SampleRouter:
+    """Return the sample router over the candidates of a rule, which has been prepared.
+
+    Args:
+        candidates: The candidates.
+        student: The frozen initial student, which speaks for classes that a candidate has none for.
+        rule: Chooses among the candidates.
+        setting: Of the stage.
+        epochs: Number of epochs of training.
+        features: Whether the method learns from features.
+    """
     sources = setting.outputs.sources(candidates, setting.data, epochs, features)
-    student = (
-        [LiveSource("student", initial["student"])]
-        if any(lacks_classes(each.classifier) for each in candidates)
-        else []
-    )
-    initial_student = next(iter(setting.outputs.sources(student, setting.data, epochs)), None)
-    return [SampleRouter(sources, rule, features, initial_student)]
+    lacking = any(lacks_classes(each.classifier) for each in candidates)
+    rest = [LiveSource("student", student)] if lacking else []
+    return SampleRouter(sources, rule, features, next(iter(setting.outputs.sources(rest, setting.data, epochs)), None))
 
 
 def prepared(rule: RoutingRule, initial: Mapping[str, Classifier], setting: Setting) -> list[LiveSource]:
