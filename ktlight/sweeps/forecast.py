@@ -164,17 +164,17 @@ class Forecaster:
             found = weights_at_hand(setting.config, model, dataset)
             recipe = pretraining_recipe(on_the_spot(setting.config), model, dataset)
             name = repr(found[0]) if found else recipe.name
-            if name not in self.known:
-                self.known[name] = self._look(setting, model, found)
-            if learns and self.known[name].network.label_map is not None:
-                name = f"{name} as a student"  # its head is sliced, so its outputs are others
-                if name not in self.known:
-                    self.known[name] = self._look(setting, model, found, learns)
+            at_hand = self.known.get(name)
+            if at_hand is None or (learns and at_hand.network.label_map is not None):
+                at_hand = self._look(setting, model, found, learns)
+                if at_hand.network.sliced:
+                    name = f"{name} as a student"  # so its outputs are others
+                self.known.setdefault(name, at_hand)
             self.names[asked] = name
         return self.names[asked]
 
     def _look(
-        self, setting: Setting, model: ModelConfig, found: tuple[ModelConfig, Provenance] | None, learns: bool = False
+        self, setting: Setting, model: ModelConfig, found: tuple[ModelConfig, Provenance] | None, learns: bool
     ) -> Known:
         dataset = setting.dataset
         if found and not found[1].is_remote:

@@ -41,3 +41,15 @@ def test_a_dry_run_of_any_sweep_and_of_no_single_run(zoo: dict[str, Path], comma
     assert other.code == 0 and "2 to do" in other.out and "hours" not in other.out
     single = command("dry_run=true")
     assert single.code == 1 and "add -m" in single.err and not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_with_a_student_of_other_classes(
+    zoo: dict[str, Path], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "map.csv").write_text("model_class,class\n" + "".join(f"{place},{9 - place}\n" for place in range(10)))
+    model = f"{{name: test_convnext, checkpoint: {zoo['test_convnext']}, label_map: map.csv}}"
+    pairs = ("experiment=sweep/pairs", "methods=[kl]", "seeds=[0]", "trainer.max_epochs=1", "hydra.sweep.dir=sweep")
+    for students, teachers, models in (("test_vit", model, 2), (model, "test_vit", 2)):
+        ended = command(*pairs, f"students=[{students}]", f"teachers=[{teachers}]", "dry_run=true")
+        assert ended.code == 0, ended.err
+        assert f"models  all {models} are there" in ended.out and "1 to do" in ended.out
