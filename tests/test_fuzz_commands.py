@@ -33,7 +33,6 @@ VALUES = (
 KEYS = (
     "seed", "resume", "dry_run", "teachers", "models", "students", "methods", "seeds", "runs", "student", "teacher",
     "student.img_size", "student.kwargs", "student.name", "student.architecture", "student.checkpoint", "data",
-    "labels", "student.labels", "student.label_map", "teacher.labels",
     "data.name", "data.load", "data.root", "data.train", "data.holdout", "data.augment", "data.augment.kind",
     "data.batch_size", "data.workers", "data.pretrain", "data.class_names", "recipe", "recipe.lr", "recipe.steps",
     "optim", "optim.lr", "optim.peers", "optim.optimizer", "optim.optimizer._target_", "optim.decay", "method",
