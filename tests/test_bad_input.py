@@ -108,6 +108,7 @@ def test_impossible_values(command: Command, tmp_path: Path, typed: str, must_be
         ("logger.name=mlflow", ["unknown logger 'mlflow'", "none, tensorboard, wandb"]),
         ("logger.name=wnadb", ["unknown logger 'wnadb'", "Did you mean wandb?"]),
         ("task.name=pretrian", ["unknown task 'pretrian'", "Did you mean pretrain?"]),
+        ("task.name=[[]]", ["unknown task '[[]]'"]),
     ],
 )
 def test_names_that_are_no_choices(command: Command, tmp_path: Path, typed: str, parts: list[str]) -> None:

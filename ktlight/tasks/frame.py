@@ -75,5 +75,5 @@ def named_task(config: DictConfig) -> Task:
         UserError: If there is none of that name.
     """
     if config.task.name not in TASKS:
-        raise UserError(f"unknown task '{config.task.name}'.{nearest(config.task.name, TASKS)}")
+        raise UserError(f"unknown task '{config.task.name}'.{nearest(str(config.task.name), TASKS)}")
     return TASKS[config.task.name]
