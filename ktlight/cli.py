@@ -162,10 +162,12 @@ def _is_elsewhere() -> bool:
     return bool(job.mode == RunMode.MULTIRUN and not job.launcher._target_.endswith("BasicLauncher"))
 
 
-def _check_origin(typed: Namespace, folders: list[str]) -> None:
-    """Raise `UserError` if Hydra would read, already for its help, what could run somebody else's code."""
+def _check_flags(typed: Namespace, folders: list[str]) -> None:
+    """Raise `UserError` for flags that exclude each other, or by which Hydra would read what could run other code."""
     if typed.experimental_rerun is not None:
         raise UserError("--experimental-rerun reads a pickle, which can run code: give the options of the run again")
+    if sum(map(bool, (typed.run, typed.multirun, typed.cfg, typed.info, typed.shell_completion))) > 1:
+        raise UserError("give only one of --run, --multirun, --cfg, --info and --shell-completion")
     if typed.config_path is not None:
         raise UserError("the configs are ktlight's own: add a folder of yours with --config-dir")
     check_folders(folders)
@@ -179,7 +181,7 @@ def _check(arguments: list[str]) -> DictConfig | None:
     """
     typed = get_args(arguments)
     folders = [str(Path(typed.config_dir).absolute())] if typed.config_dir else []
-    _check_origin(typed, folders)
+    _check_flags(typed, folders)
     if typed.help or typed.hydra_help or typed.shell_completion:
         return None
     from ktlight.tasks.frame import named_task

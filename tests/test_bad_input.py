@@ -116,6 +116,21 @@ def test_names_that_are_no_choices(command: Command, tmp_path: Path, typed: str,
     assert not list(tmp_path.rglob("results.json"))
 
 
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["-m", "hydra.sweep.subdir=1,2"], "hydra.sweep.subdir=1,2: Hydra's own options have one value"),
+        (["-m", "student.img_size=glob(*)"], "glob() chooses among the files of a config group, and student.img_size"),
+        (["hydra.verbose={a:1}"], "must be true, false, or names of loggers"),
+        ([f"hydra.searchpath={'x' * 5000}"], "no configs can be looked for in xxx"),
+        (["-m", "--cfg", "job"], "give only one of --run, --multirun, --cfg, --info and --shell-completion"),
+    ],
+)
+def test_what_hydra_cannot_do(command: Command, tmp_path: Path, typed: list[str], message: str) -> None:
+    assert_refused(command(*typed), message)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_impossible_tau(command: Command) -> None:
     assert_refused(command("method=kl_mcl", "restraint.tau=2"), "restraint.tau=2 must be a number, at least 0")
 

@@ -36,6 +36,7 @@ KEYS = (
     "data.name", "data.load", "data.root", "data.train", "data.holdout", "data.augment", "data.augment.kind",
     "data.batch_size", "data.workers", "data.pretrain", "data.class_names", "recipe", "recipe.lr", "recipe.steps",
     "optim", "optim.lr", "optim.peers", "optim.optimizer", "optim.optimizer._target_", "optim.decay", "method",
+    "labels", "student.labels", "teacher.label_map", "method.standardize_logits", "router.retain_weight",
     "method._target_", "method.name", "method.temperature", "router", "router._target_", "restraint.tau", "schedule",
     "schedule.name", "guard", "guard.name", "trainer", "trainer.max_epochs", "trainer.precision", "trainer.devices",
     "trainer.strategy", "trainer.num_nodes", "store", "store.top_k", "store.max_gb", "logger", "logger.name",

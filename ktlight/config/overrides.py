@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ktlight.config.checks import check_combinations, check_config
@@ -61,6 +61,8 @@ def check_overrides(
         groups = [override for override in parsed if _is_group(override, search)]
         for override in groups:
             _check_choices(override, search)
+        for override in parsed:
+            _check_sweep(override, override in groups)
         try:
             config = _compose(config_name, [*search, *map(_first, parsed)])
         except UserError:  # usually an unknown key, for which there is a better message
@@ -68,6 +70,8 @@ def check_overrides(
             raise
         if any(map(_adds, parsed)):
             _check_keys(parsed, groups, _compose(config_name, [*search, *map(_first, groups)]))
+    if not isinstance(config.hydra.verbose, bool | str | ListConfig):  # Hydra itself asserts it
+        raise UserError(f"hydra.verbose={config.hydra.verbose} must be true, false, or names of loggers: [ktlight]")
     check_config(config)
     check_composed(config)
     check_combinations(config, parsed)
@@ -148,6 +152,15 @@ def _values(override: Override) -> Iterator[str]:
         yield from (str(value) for value in override.sweep_string_iterator())
     else:
         yield override.get_value_element_as_str()
+
+
+def _check_sweep(override: Override, is_group: bool) -> None:
+    """Raise `UserError` if an override has several values where it cannot have them."""
+    key, line = override.key_or_group, override.input_line
+    if override.is_sweep_override() and key.startswith("hydra."):
+        raise UserError(f"{line}: Hydra's own options have one value for all jobs of a sweep")
+    if override.value_type == ValueType.GLOB_CHOICE_SWEEP and not is_group:
+        raise UserError(f"{line}: glob() chooses among the files of a config group, and {key} is none: list the values")
 
 
 def _check_choices(override: Override, search: tuple[str, ...]) -> None:

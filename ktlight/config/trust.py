@@ -88,7 +88,11 @@ def check_folders(folders: Sequence[str | Path]) -> None:
     if "hydra" in trusted():
         return
     for folder in map(Path, folders):
-        for file in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
+        try:
+            files = sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
+        except OSError as error:
+            raise UserError(f"no configs can be looked for in {str(folder)[:80]} ({error.strerror})") from error
+        for file in files:
             if _starts_jobs(file, file.relative_to(folder).parts[:-1]):
                 raise UserError(
                     f"{file} configures Hydra or a launcher, which can run commands. If it is yours, or you trust it: "
