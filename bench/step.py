@@ -22,8 +22,9 @@ from ktlight.methods.supervised import Supervised
 from ktlight.models.classifier import Classifier
 from ktlight.models.sources import LiveSource
 from ktlight.report.folder import RunFolder
-from ktlight.stages.setting import Setting
+from ktlight.stages.setting import Setting as StageSetting
 from ktlight.stages.sources import routing_rule, sample_router
+from ktlight.stages.stage import build_method
 from ktlight.training.assemble import data_module, optimization
 from ktlight.training.trainer import fit
 from ktlight.types import LogitSource
@@ -96,9 +97,9 @@ class Steps:
         student = self._copy()
         routers: list[Callback] = []
         if any(option.startswith("method=") for option in overrides):
-            method = stage.build_method(config, [student, self.teacher])
+            method = build_method(config, [student, self.teacher])
             rule = routing_rule(config, method, self.initial)
-            shared = Setting(config, self.data, OutputStore(config), loggers=[], epochs=1, rule=rule)
+            shared = StageSetting(config, self.data, OutputStore(config), loggers=[], epochs=1, rule=rule)
             routers = sample_router(shared, self.initial, epochs=1)
         else:
             method = Supervised([student], optimization(config.optim, student))
