@@ -480,6 +480,19 @@ def test_a_teacher_of_other_classes(floats: tuple[Any, Any], foreign: Net, tmp_p
     assert learned["acc_teacher"] > 70 and learned["transfer_delta"] > 10
 
 
+def test_a_call_with_learned_labels_is_known_when_it_is_resumed(
+    floats: tuple[Any, Any], foreign: Net, tmp_path: Path
+) -> None:
+    train, val = floats
+    call = {"folder": tmp_path / "run", "labels": {"teacher": "learned"}, **SHORT}
+    first = ktlight.transfer(Net(64), foreign, train, val, **call)
+    again = ktlight.transfer(Net(64), foreign, train, val, resume=True, **call)
+    assert again.results == first.results
+    call["labels"] = {"teacher": CLASSES_OF_FOREIGN}
+    with pytest.raises(UserError):
+        ktlight.transfer(Net(64), foreign, train, val, resume=True, **call)
+
+
 def test_a_teacher_of_classes_in_no_known_order_is_refused(
     floats: tuple[Any, Any], foreign: Net, tmp_path: Path
 ) -> None:

@@ -133,7 +133,7 @@ def pretrain(
         for name, parameter in classifier.network.named_parameters():
             parameter.requires_grad_(name in head)
     data = data_module(own, dataset).seen_by([classifier.framing])
-    run.record_start(dataset, {"start": classifier})
+    run.record_start(run.described(dataset, {"start": classifier}))
     method = Supervised([classifier], optimization(options.optim, classifier), options.label_smoothing)
     run.phase("train")
     watching: AbstractContextManager[list[Logger]] = extra_loggers(config, run.folder) if followed else nullcontext([])

@@ -53,7 +53,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
     run.phase("ask")
     outputs = OutputStore(config)
     asked = ask_models(candidates(config, models, data, outputs, run), data, outputs, options.labels)
-    run.record_start(dataset, {})
+    run.record_start(run.described(dataset, {}))
     run.phase("compare")
     facts: dict[str, Any] = {}
     if is_first_process():

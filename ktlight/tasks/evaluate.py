@@ -23,7 +23,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
     student = trained_classifier(config, "student", model_config(config.student), dataset, run)
     check_classes(dataset, {"student": student})
     data = data_module(config, dataset)
-    run.record_start(dataset, {"student": student})
+    run.record_start(run.described(dataset, {"student": student}))
     run.phase("before")
     measured = answers({"student": student.freeze()}, data, OutputStore(config))
     run.phase("write")

@@ -56,7 +56,7 @@ def measure_again(
     classifier = build_classifier(
         known, entry_provenance(entry), class_names=dataset.class_names, data_identity=dataset.identity
     )
-    run.record_start(dataset, {"student": classifier})
+    run.record_start(run.described(dataset, {"student": classifier}))
     record = {key: entry.record[key] for key in ("epochs", "num_train")}
     return run.finish(measure(pretraining_config(config), recipe, classifier, dataset, run, record))
 

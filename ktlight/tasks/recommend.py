@@ -69,7 +69,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
     settle_labels(dict(zip(roles, teachers, strict=True)), scorer.data, scorer.outputs)
     warn_of_seen_images(["task=recommend"], config.data.holdout, models)
     models = {role: model.frozen_copy() if model is student else model.freeze() for role, model in models.items()}
-    run.record_start(dataset, models)
+    run.record_start(run.described(dataset, models))
     run.phase("score")
     candidates = [Candidate(models["student"], teacher, name) for teacher in teachers for name in names]
     scores = scored(scorer, candidates, "Probing")

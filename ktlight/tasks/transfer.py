@@ -81,10 +81,13 @@ def transfer(
     data = data_module(config, dataset)
     check_holdout(config, data, method, rule, models)
     outputs = OutputStore(config)
+    described = run.described(
+        dataset, models
+    )  # before labels are learned and heads sliced, as whoever resumes knows it
     settle_labels(by_role, data, outputs, learn=method is not None and method.learners > 1)
     learning = {**models, "student": learner(config, student)}
     initial = {role: model.frozen_copy() for role, model in models.items()}
-    run.record_start(dataset, initial)
+    run.record_start(described)
     with extra_loggers(config, run.folder) as loggers:
         epochs = transfer_epochs(config, data, list(learning.values())[: method.learners]) if method else 0
         setting = Setting(config, data, outputs, loggers, epochs, rule)

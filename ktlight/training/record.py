@@ -59,11 +59,11 @@ class Run:
         if is_first_process() and not self.config.resume and (aside := self.folder.set_aside()):
             logger.info("What an earlier run had left in this folder is now in %s", aside)
 
-    def record_start(self, dataset: "ImageDataset", models: Mapping[str, "Classifier"]) -> None:
-        """Begin, and write the environment and the resolved config, with the identity of data and weights."""
+    def record_start(self, described: str) -> None:
+        """Begin, and write the environment and what `described` returned: of the models as they were given."""
         self.begin()
         if is_first_process():
-            self.folder.write_config(self.described(dataset, models))
+            self.folder.write_config(described)
             self.folder.write_environment()
 
     def described(self, dataset: "ImageDataset", models: Mapping[str, "Classifier"]) -> str:
