@@ -192,8 +192,8 @@ class OutputStore:
             raise UserError(
                 f"store=readonly, but the outputs of {name} for this data are not in {self.store.root}: "
                 "fill the store with task=store and the same data options, or use store=auto (task=store stores the "
-                "logits of models for training views and test images; features, other plain images and the student "
-                "between the stages of a schedule are stored by runs themselves)"
+                "logits of models for training views and test images; features, other plain images, a student "
+                "with other classes and the student between the stages of a schedule are stored by runs themselves)"
             )
         first = probe(wanted, self._answer)
         dtype = str(first.dtype).removeprefix("torch.")

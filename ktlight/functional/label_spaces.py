@@ -7,6 +7,7 @@ serve as logits.
 import torch
 from torch import Tensor
 
+from ktlight.errors import UserError
 from ktlight.functional.precision import full_precision
 
 NONE = -1  # the class of the data that one of the network's own classes without a counterpart maps to
@@ -31,7 +32,12 @@ def map_logits(logits_BZ: Tensor, classes_Z: Tensor, num_classes: int) -> tuple[
     >>> log_q_BC, mass_B = map_logits(torch.zeros(1, 4), torch.tensor([1, 0, 1, -1]), 2)
     >>> log_q_BC.exp(), mass_B
     (tensor([[0.3333, 0.6667]]), tensor([0.7500]))
+
+    Raises:
+        UserError: If none maps to a class, or one to a class that there is not.
     """
+    if not 0 <= int(classes_Z.max()) < num_classes:
+        raise UserError(f"a map to {num_classes} classes has to name at least one of them, and none beyond")
     return map_columns(logits_BZ, columns_of(classes_Z, num_classes))
 
 

@@ -14,7 +14,7 @@ from ktlight.models.libraries.library import library_of_network
 WORDNET_ID = re.compile(r"n\d{8}")
 NOT_OF_A_LEMMA = re.compile(r"[\W_]+")
 ARTICLE = re.compile(r"^(a|an|the) (?=.)")
-RECOGNISED = 0.9
+RECOGNISED = 0.99
 """Share of names that must be words of an ImageNet list, in its order, for all to be taken for its classes."""
 
 
@@ -123,5 +123,11 @@ def _recognised(names: tuple[str, ...]) -> tuple[str, ...] | None:
     if subset is None:
         return None
     wnids = imagenet_wnids(subset)
-    known = sum(bool(lemmas(name) & lemmas(_words()[wnid])) for name, wnid in zip(names, wnids, strict=True))
-    return wnids if known >= RECOGNISED * len(names) else None
+    elsewhere = numbers_by_lemma([_words()[wnid] for wnid in wnids])
+    other = 0
+    for number, name in enumerate(names):
+        places = set[int]().union(*(elsewhere.get(word, set()) for word in lemmas(name)))
+        if places and number not in places:
+            return None  # a class of the list, in another place
+        other += not places
+    return wnids if other <= (1 - RECOGNISED) * len(names) else None

@@ -14,6 +14,8 @@ from ktlight.models.names import file_name
 from ktlight.models.spec import HUB_PREFIX, ModelConfig
 
 SCRATCH = "scratch"
+RECORDS = ("config.json", "preprocessor_config.json", "processor_config.json")
+"""Files of an exported folder that say what its weights are for; the last two are of transformers' folders."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def initial_weights(model: ModelConfig, init: str) -> str:
             return location or f"{init}:{model.architecture}"
         location = own.location
     path = find_checkpoint(location)
-    files = [weights_file(path), path / "config.json"] if path.is_dir() else [path]
+    records = [path / name for name in RECORDS if (path / name).is_file()]
+    files = [weights_file(path), *records] if path.is_dir() else [path]
     return " ".join(map(file_digest, files))
 
 

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from ktlight.errors import UserError
 from ktlight.models.classifier import Classifier
-from ktlight.models.features import classifier_layers
 from ktlight.models.label_map import LabelMap
 
 
@@ -30,36 +29,41 @@ def slice_head(classifier: Classifier, label_map: LabelMap) -> None:
     name, network = classifier.name, classifier.network
     if label_map.weights_ZC is not None:
         raise UserError(
-            f"{name} is to learn, and its labels are {label_map.how}: rows of a head can be taken over only by a map "
-            "that gives each class of the model whole to one class of the data; choose labels=auto, synset or names"
+            f"{name} needs a head for the data's classes here, and its labels are {label_map.how}: rows of a head can "
+            "be taken over only by a map that gives each class of the model whole to one class of the data; choose "
+            "labels=auto, synset or names"
         )
-    states = [_state(layer, label_map) for layer in classifier_layers(network)]
-    if not states or None in states:
+    own, num_classes = label_map.own_classes, label_map.num_classes
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    # What has rows of classes, an auxiliary head too, is what has one more with one class more.
+    wider = _with_head_of(network, own + 1)
+    rows = {key for key, tensor in wider.items() if key in before and tensor.shape != before[key].shape}
+    if not rows or wider.keys() != before.keys() or any(len(before[key]) != own for key in rows):
+        if wider:
+            _with_head_of(network, own)
+            network.load_state_dict(before)
         raise NoRows(
             f"{name} answers in other classes than the data's, and it has no layer with a row for each class whose "
             "rows could be taken over: give it a head for these classes and train it, or let it teach only"
         )
-    if not label_map.reorders:
-        with torch.random.fork_rng(devices=[]):  # the new layer's own initial values are overwritten
-            network.reset_classifier(label_map.num_classes)  # type: ignore[operator]
-    for layer, state in zip(classifier_layers(network), states, strict=True):
-        layer.load_state_dict(state or {})
-    names = classifier.class_names or tuple(map(str, range(label_map.num_classes)))
+    _with_head_of(network, num_classes)
+    sliced = {key: _rows(before[key], label_map, before[key].ndim == 1) for key in rows}
+    network.load_state_dict(before | sliced)
+    classifier.__dict__.pop("feature_tap", None)  # which listened to the old layer
+    names = classifier.class_names or tuple(map(str, range(num_classes)))
     classifier.sliced = label_map.facts(names)
-    classifier.label_map, classifier.num_classes = None, label_map.num_classes
+    classifier.label_map, classifier.num_classes = None, num_classes
+    if classifier.frozen:
+        classifier.freeze()
 
 
-def _state(layer: nn.Module, label_map: LabelMap) -> dict[str, Tensor] | None:
-    """Return the state of a classifier layer with the rows of the data's classes; None if it has no rows of classes."""
-    state = dict(layer.state_dict())
-    linear = [(name, part) for name, part in layer.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
-    if len(linear) != 1 or len(linear[0][1].weight) != label_map.own_classes:
-        return None
-    prefix = f"{linear[0][0]}." if linear[0][0] else ""
-    for key in (f"{prefix}weight", f"{prefix}bias"):
-        if key in state:  # what else there is, such as a normalisation, stays
-            state[key] = _rows(state[key], label_map, key.endswith("bias"))
-    return state
+def _with_head_of(network: nn.Module, num_classes: int) -> dict[str, Tensor]:
+    """Give a network a new head; return its state, which is empty if it cannot get one."""
+    if not hasattr(network, "reset_classifier"):
+        return {}
+    with torch.random.fork_rng(devices=[]):  # the new layer's own initial values are overwritten
+        network.reset_classifier(num_classes)  # type: ignore[operator]
+    return dict(network.state_dict())
 
 
 def _rows(tensor_Z: Tensor, label_map: LabelMap, is_bias: bool) -> Tensor:

@@ -25,7 +25,12 @@ LOOKED_AT = 512  # training images; a teacher that guesses shows on as many
 
 
 def settle_labels(
-    teachers: Mapping[str, Classifier], data: ImageDataModule, outputs: OutputStore, *, learn: bool = False
+    teachers: Mapping[str, Classifier],
+    data: ImageDataModule,
+    outputs: OutputStore,
+    *,
+    learn: bool = False,
+    peers: bool = False,
 ) -> None:
     """Make teachers, by role and in place, ready to answer in the data's classes.
 
@@ -34,6 +39,7 @@ def settle_labels(
         data: Its training images are what labels are learned from and checked on.
         outputs: The store, and where models run.
         learn: Whether the teachers learn too, and so need heads for these classes.
+        peers: Whether they teach without a router, in which the initial student would speak for classes that they lack.
 
     Raises:
         UserError: If one guesses; see `check_labels`. If one is to learn, and its head cannot be sliced.
@@ -42,8 +48,9 @@ def settle_labels(
         learn_label_map(teacher, data, outputs)
     check_labels(teachers, data, outputs)
     for teacher in teachers.values():
-        if learn and teacher.label_map is not None:
-            slice_head(teacher, teacher.label_map)
+        label_map = teacher.label_map
+        if label_map is not None and (learn or (peers and label_map.missing)):
+            slice_head(teacher, label_map)
 
 
 def learn_label_map(classifier: Classifier, data: ImageDataModule, outputs: OutputStore) -> Classifier:
@@ -95,7 +102,7 @@ def in_doubt(model: Classifier) -> bool:
     """Return whether a model's classes are mapped, or nothing but their number says that they are the data's."""
     if model.label_map is not None:
         return True
-    outside = model.provenance is not None and model.provenance.source in ("checkpoint", "hub")
+    outside = model.provenance is not None and model.provenance.source != "python"
     return outside and model.class_names is None
 
 

@@ -84,7 +84,8 @@ def transfer(
     described = run.described(
         dataset, models
     )  # before labels are learned and heads sliced, as whoever resumes knows it
-    settle_labels(by_role, data, outputs, learn=method is not None and method.learners > 1)
+    learn, peers = (method.learners > 1, method.has_peers) if method else (False, False)
+    settle_labels(by_role, data, outputs, learn=learn, peers=peers)
     learning = {**models, "student": learner(config, student)}
     initial = {role: model.frozen_copy() for role, model in models.items()}
     run.record_start(described)

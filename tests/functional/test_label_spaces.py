@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.special import logsumexp
 from torch import Tensor
 
+from ktlight.errors import UserError
 from ktlight.functional.label_spaces import (
     columns_of,
     complete_with,
@@ -84,6 +85,12 @@ def test_what_is_hardly_mapped_still_has_a_distribution() -> None:
 def test_a_class_that_nothing_maps_to_has_no_probability() -> None:
     log_q, _ = map_logits(torch.zeros(2, 3), torch.tensor([0, 0, 2]), 4)
     assert torch.equal(log_q.isneginf(), torch.tensor([[False, True, False, True]]).expand(2, 4))
+
+
+@pytest.mark.parametrize("classes", [[-1, -1, -1], [0, 1, 2]])
+def test_a_map_to_nothing_or_beyond_is_refused(classes: list[int]) -> None:
+    with pytest.raises(UserError, match="a map to 2 classes has to name at least one of them"):
+        map_logits(torch.zeros(1, 3), torch.tensor(classes), 2)
 
 
 def test_half_precision_is_computed_in_float32() -> None:

@@ -39,6 +39,11 @@ def test_torchvisions_names_are_known_for_imagenets_classes() -> None:
     assert named_classes(_IMAGENET_CATEGORIES).wnids == imagenet_wnids("imagenet-1k")
     assert named_classes(_IMAGENET_CATEGORIES[::-1]).wnids is None
     assert named_classes([f"thing {number}" for number in range(1000)]).wnids is None
+    swapped = list(_IMAGENET_CATEGORIES)
+    swapped[3], swapped[7] = swapped[7], swapped[3]
+    assert named_classes(swapped).wnids is None
+    others = [f"gadget {number}" for number in range(20)] + list(_IMAGENET_CATEGORIES[20:])
+    assert named_classes(others).wnids is None
 
 
 @pytest.mark.parametrize(

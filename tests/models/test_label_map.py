@@ -96,12 +96,43 @@ def test_rows_of_several_classes_and_of_none() -> None:
     assert_close(said[:, 2], own.mean(1), rtol=1e-4, atol=1e-5)
 
 
-def test_a_head_in_another_order_keeps_its_layer() -> None:
+def test_a_head_in_another_order() -> None:
     classifier = network(4).eval()
-    own, layer = classifier(images()), classifier.network.get_classifier()
+    own = classifier(images())
     slice_head(classifier, LabelMap([2, 0, 3, 1], 4, "permuted"))
-    assert classifier.network.get_classifier() is layer and classifier.label_map is None
-    assert_close(classifier(images())[:, [2, 0, 3, 1]], own)
+    assert classifier.label_map is None
+    assert torch.equal(classifier(images())[:, [2, 0, 3, 1]], own)
+
+
+def test_a_frozen_network_stays_frozen() -> None:
+    classifier = network().frozen_copy()
+    before = classifier.weights_hash()
+    slice_head(classifier, LabelMap(SUBSET, 3, "names"))
+    assert not any(parameter.requires_grad for parameter in classifier.parameters()) and not classifier.training
+    assert classifier.weights_hash() != before
+
+
+@pytest.mark.parametrize("order", [SUBSET, [2, 0, 3, 1, 5, 4]])
+def test_all_that_has_rows_of_classes_is_sliced_and_all_else_stays(order: list[int]) -> None:
+    """volo has an auxiliary head besides; efficientvit_m a normalisation that a new head brings along."""
+    for name in ("volo_d1_224", "efficientvit_m0"):
+        torch.manual_seed(0)
+        whole = timm.create_model(name, num_classes=6)
+        before = {
+            key: tensor.normal_() if tensor.is_floating_point() else tensor
+            for key, tensor in whole.state_dict().items()
+        }
+        whole.load_state_dict(before)
+        before = {key: tensor.clone() for key, tensor in before.items()}
+        classifier = Classifier(whole, nn.Identity(), name=name, architecture=name, num_classes=6)
+        classes = max(order) + 1
+        slice_head(classifier, LabelMap(order, classes, "names"))
+        after = whole.state_dict()
+        heads = {key for key in before if len(before[key].shape) and len(before[key]) == 6 and "head" in key}
+        assert len(heads) == (4 if name.startswith("volo") else 2)
+        for key, tensor in before.items():
+            expected = tensor[[order.index(y) for y in range(classes)]] if key in heads else tensor
+            assert torch.equal(after[key], expected), (name, key)
 
 
 def test_what_a_classifier_layer_has_besides_its_rows_stays() -> None:

@@ -104,3 +104,15 @@ def test_initial_weights_are_known_by_content(tmp_path):
     assert start("hf-hub:a/b") == "hf-hub:a/b"
     with pytest.raises(UserError, match="no checkpoint at"):
         start(tmp_path / "c.safetensors")
+
+
+@pytest.mark.parametrize("record", ["config.json", "preprocessor_config.json", "processor_config.json"])
+def test_initial_weights_are_known_by_how_images_are_prepared_for_them(tmp_path, record):
+    model = ModelConfig(name="test_vit", architecture="test_vit", checkpoint=str(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    seen = set()
+    for content in (None, "{}", '{"image_mean": [0.5]}'):
+        if content is not None:
+            (tmp_path / record).write_text(content)
+        seen.add(initial_weights(model, "scratch"))
+    assert len(seen) == 3

@@ -115,6 +115,14 @@ def test_the_initial_student_speaks_for_missing_classes(
     assert {3, 4, 6, 8} <= set(columns["after"]), "a student that keeps these samples still knows their classes"
 
 
+def test_without_a_router_a_frozen_teacher_that_lacks_classes_is_sliced(
+    lacking: list[str], results: Callable[..., dict[str, Any]]
+) -> None:
+    frozen = ("method=kdcl", "method.update_teacher=false", "method.rule=linear")
+    found = results("kdcl", *QUICK, *lacking, *frozen, "teacher.labels=file")
+    assert found["models"]["teacher"]["labels"]["sliced"] and found["transfer_delta"] > 0
+
+
 @pytest.mark.parametrize("schedule", ["sequential", "soup"])
 def test_teachers_of_different_classes_in_turn(
     schedule: str, foreign: list[str], zoo: dict[str, Path], results: Callable[..., dict[str, Any]], tmp_path: Path

@@ -1,0 +1,27 @@
+"""Whose classes are in doubt, so that guessing on training images is no weakness but a wrong order."""
+
+from typing import Any
+
+import pytest
+import tiny
+
+from ktlight.models.label_map import LabelMap
+from ktlight.models.provenance import Provenance
+from ktlight.stages.labels import in_doubt
+
+
+@pytest.mark.parametrize("source", ["checkpoint", "hub", "torchvision", "zoo"])
+def test_weights_whose_classes_go_by_their_number_alone(source: Any) -> None:
+    model = tiny.classifier()
+    model.provenance = Provenance(source, "somewhere")
+    assert in_doubt(model)
+    model.class_names = ("a", "b", "c", "d")  # which were compared with the data's
+    assert not in_doubt(model)
+
+
+def test_networks_from_python_are_taken_as_they_are_unless_they_are_mapped() -> None:
+    model = tiny.classifier()
+    model.provenance = Provenance("python", "Net")
+    assert not in_doubt(model)
+    model.answer_in(LabelMap([1, 0, 2, -1], 3, "given"))
+    assert in_doubt(model)
