@@ -81,13 +81,12 @@ def transfer(
     data = data_module(config, dataset)
     check_holdout(config, data, method, rule, models)
     outputs = OutputStore(config)
-    described = run.described(
-        dataset, models
-    )  # before labels are learned and heads sliced, as whoever resumes knows it
+    initial = {role: model.frozen_copy() for role, model in models.items()}
+    described = run.described(dataset, initial)  # as they were given: before labels are learned and heads sliced
     learn, peers = (method.learners > 1, method.has_peers) if method else (False, False)
     settle_labels(by_role, data, outputs, learn=learn, peers=peers)
     learning = {**models, "student": learner(config, student)}
-    initial = {role: model.frozen_copy() for role, model in models.items()}
+    initial |= {role: model.frozen_copy() for role, model in by_role.items() if initial[role].label_map is not None}
     run.record_start(described)
     with extra_loggers(config, run.folder) as loggers:
         epochs = transfer_epochs(config, data, list(learning.values())[: method.learners]) if method else 0
