@@ -4,7 +4,6 @@ import copy
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Self
 
 import torch
@@ -13,12 +12,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ktlight.answers.device import Device
+from ktlight.answers.keys import keys_of
 from ktlight.answers.repeatable import Outputs, Unrepeatable, check_repeatable, probe
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.ordered import OrderedView
 from ktlight.errors import NotWritten, UserError
 from ktlight.models.classifier import Classifier
-from ktlight.models.libraries.library import library_of_network
 from ktlight.models.sources import LiveSource
 from ktlight.models.zoo import cache_directory
 from ktlight.store.entry import Damaged, Shape
@@ -26,14 +25,11 @@ from ktlight.store.form import Features, Full, make_form
 from ktlight.store.key import Key
 from ktlight.store.source import StoredSource
 from ktlight.store.store import LogitStore, NoRoom
-from ktlight.store.structure import structure
 from ktlight.training.preemption import leave_between_batches
 from ktlight.training.trainer import build_trainer, shows_progress
 from ktlight.types import Batch, LogitSource
 
 logger = logging.getLogger(__name__)
-
-SOFTWARE = " ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm", "simplejpeg"))
 
 
 class OutputStore:
@@ -141,7 +137,7 @@ class OutputStore:
             return None
         try:
             check_repeatable(wanted)
-            keys = self.keys(wanted)
+            keys = keys_of(wanted, self.device.name)
             found = {key: self._open(key) for key in keys}
             missing = {key: view for key, view in zip(keys, wanted.views, strict=True) if found[key] is None}
             if self.mode == "auto" and not wanted.asked_again and len(missing) == len(found):
@@ -157,26 +153,6 @@ class OutputStore:
             self._say(f"Computed live: {error}")
             return None
         return [stored for stored in found.values() if stored is not None]
-
-    def keys(self, wanted: Outputs) -> list[Key]:
-        """Return the key of the outputs for each view."""
-        classifier = wanted.classifier
-        weights, architecture = classifier.weights_hash(), structure(classifier.network)
-        return [
-            Key(
-                model=classifier.name,
-                weights=weights,
-                architecture=f"{classifier.architecture} {architecture}",
-                preprocess=repr(classifier.preprocess),
-                data=view.fingerprint,
-                transform=view.transform,
-                view=view.view,
-                precision=self.device.name,
-                software=software(classifier),
-                form=wanted.form.name,
-            )
-            for view in wanted.views
-        ]
 
     def _open(self, key: Key) -> Tensor | None:
         try:
@@ -248,11 +224,3 @@ class OutputStore:
         if message not in self.said:
             self.said.add(message)
             logger.info("%s", message)
-
-
-def software(classifier: Classifier) -> str:
-    """Return the versions of what computes a model's outputs."""
-    library = library_of_network(classifier.network)
-    if library is None or f"{library.package} " in SOFTWARE:
-        return SOFTWARE
-    return f"{SOFTWARE} {library.package} {version(library.package)}"

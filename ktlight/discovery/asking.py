@@ -109,7 +109,7 @@ def ask_models(candidates: Sequence[Candidate], data: ImageDataModule, outputs: 
     num_classes = data.dataset.num_classes
     similarities = Similarities(num_classes, labelled)
     keep = 4 * len(candidates) * data.num_eval * num_classes <= PROBABILITY_BUDGET
-    answered: dict[tuple[str, str, str], Said] = {}
+    answered: dict[tuple[str, str | None, str], Said] = {}
     failed: list[dict[str, str]] = []
     images: OrderedView | None = None
     for candidate in tqdm(candidates, "Models", unit="models", disable=not outputs.progress, leave=False):
@@ -126,7 +126,7 @@ def ask_models(candidates: Sequence[Candidate], data: ImageDataModule, outputs: 
     return Asked(images, list(answered.values()), failed, similarities.mean())
 
 
-def _loaded(candidate: Candidate, answered: Mapping[tuple[str, str, str], str]) -> Classifier:
+def _loaded(candidate: Candidate, answered: Mapping[tuple[str, str | None, str], str]) -> Classifier:
     try:
         classifier = candidate.load().freeze()
     except UserError as error:
@@ -136,9 +136,8 @@ def _loaded(candidate: Candidate, answered: Mapping[tuple[str, str, str], str]) 
     return classifier
 
 
-def _identity(classifier: Classifier) -> tuple[str, str, str]:
-    labels = "" if classifier.label_map is None else classifier.label_map.identity
-    return classifier.weights_hash(), repr(classifier.preprocess), labels
+def _identity(classifier: Classifier) -> tuple[str, str | None, str]:
+    return *classifier.identity(), repr(classifier.preprocess)
 
 
 def _said(

@@ -1,7 +1,8 @@
 """Pure functions, tensors in and tensors out: losses, routing rules, target rules, flips, statistics, interpolation.
 
-They are stateless, never synchronise with the device, and know nothing of models, data or training. Import each from
-its own module; the functions of `STABLE`, whose names and arguments stay as they are, can also be imported from here.
+They are stateless, do not synchronise with the device unless they say so, and know nothing of models, data or training.
+Import each from its own module; the functions of `STABLE`, whose names and arguments stay as they are, can also be
+imported from here.
 """
 
 from importlib import import_module

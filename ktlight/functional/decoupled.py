@@ -4,10 +4,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from ktlight.functional.confidence import log_odds
-from ktlight.functional.losses import kl_divergence_per_sample
+from ktlight.functional.losses import HIDDEN, kl_divergence_per_sample
 from ktlight.functional.precision import full_precision
-
-HIDDEN = -1e30  # masks the label: its share is 0, and being finite it cancels out of the divergence
 
 
 def decoupled_divergence_per_sample(

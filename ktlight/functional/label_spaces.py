@@ -17,7 +17,8 @@ UNSAID = -1e4  # finite stand-in for the logarithm of a probability of 0, whatev
 def map_logits(logits_BZ: Tensor, classes_Z: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Return a network's answers in the data's classes, each the sum of its own classes that map to it.
 
-    ``log q_y = logsumexp_{z -> y} z_z - logsumexp_{mapped z} z_z``: renormalised over what is mapped.
+    ``log q_y = logsumexp_{z -> y} z_z - logsumexp_{mapped z} z_z``: renormalised over what is mapped. The map is
+    checked, for which it waits for the device; `map_columns`, for a map that is known to be good, does not.
 
     Args:
         logits_BZ: Logits in the network's own classes, ``[B, Z]``.

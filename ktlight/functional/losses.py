@@ -8,6 +8,8 @@ from torch import Tensor
 
 from ktlight.functional.precision import full_precision
 
+HIDDEN = -1e30  # masks a logit on both sides: its probability is 0, and being finite it cancels out of a divergence
+
 
 def kl_divergence_per_sample(student_logits_BC: Tensor, target_logits_BC: Tensor, temperature: float = 1.0) -> Tensor:
     """Return ``T^2 KL(softmax(target / T) || softmax(student / T))`` of each sample, in nats.

@@ -7,11 +7,10 @@ from torch import Tensor
 from torch.nn.functional import normalize, smooth_l1_loss
 from torch.utils.checkpoint import checkpoint
 
-from ktlight.functional.losses import kl_divergence_per_sample
+from ktlight.functional.losses import HIDDEN, kl_divergence_per_sample
 from ktlight.functional.precision import full_precision
 from ktlight.functional.routing import select_target
 
-HIDDEN = -1e30  # masks a pair: its probability is 0, and being finite it cancels out of the divergence
 ANGLE_NUMBERS = 2**23
 """Numbers of each kind that are kept at a time for angles: 34 MB in float32."""
 ALL = slice(None)

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ktlight.errors import UserError, nearest
+from ktlight.models.spec import ModelConfig
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 PICKLED = (".pt", ".pth", ".bin", ".ckpt")
@@ -58,6 +59,12 @@ def read_folder_config(folder: Path, library: str = "timm") -> dict[str, Any]:
     if (found := config.get("library", "timm")) != library:
         raise UserError(f"{folder} holds a model of {found}, but one of {library} was named.")
     return config
+
+
+def check_architecture(config: ModelConfig, found: str, checkpoint: str) -> None:
+    """Raise `UserError` unless a checkpoint is of the model that was named, whatever its tag."""
+    if found != config.architecture.partition(".")[0]:
+        raise UserError(f"{checkpoint} is a {found}, not a {config.architecture}; name that model instead.")
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

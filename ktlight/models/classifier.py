@@ -15,6 +15,9 @@ from ktlight.models.network import check_input_size
 from ktlight.models.preprocess import Preprocess
 from ktlight.models.provenance import Provenance
 
+Identity = tuple[str, str | None]
+"""Hash of a model's weights, and the identity of its label map, None if it has none."""
+
 
 class Classifier(nn.Module):
     """A network with its own preprocessing, so that all classifiers take the same raw batch.
@@ -23,7 +26,7 @@ class Classifier(nn.Module):
         network: Maps preprocessed images to logits ``[B, C]``.
         preprocess: Maps raw images to the input of ``network``; ``nn.Identity()`` for a user's own network.
         name: The user's name for it.
-        architecture: timm's name without a tag, or the name of the user's own class.
+        architecture: The library's name without a tag, or the name of the user's own class.
         num_classes: Number of the network's logits.
 
     Attributes:
@@ -94,6 +97,10 @@ class Classifier(nn.Module):
             return {"how": "same", "sliced": False} if self.sliced is None else {**self.sliced, "sliced": True}
         names = self.class_names or tuple(map(str, range(self.num_classes)))
         return {**self.label_map.facts(names), "sliced": False}
+
+    def identity(self) -> Identity:
+        """Return what tells its answers from other models': its weights, and the identity of its label map, if any."""
+        return self.weights_hash(), None if self.label_map is None else self.label_map.identity
 
     def answer_in(self, label_map: LabelMap) -> None:
         """Answer in the data's classes from now on."""

@@ -56,5 +56,5 @@ def hash_of(url: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says in its first line."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    """Return what an error says in its first line, without a full stop."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")

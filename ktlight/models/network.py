@@ -11,10 +11,8 @@ from timm.models import PretrainedCfg, get_model_input_config, get_pretrained_cf
 from torch import nn
 
 from ktlight.errors import UserError, nearest
-from ktlight.models.libraries.adapted import bare
+from ktlight.models.libraries.adapted import bare, training_side
 from ktlight.models.spec import ModelConfig
-
-COARSEST_STRIDE = 32
 
 
 def recorded_config(architecture: str) -> PretrainedCfg:
@@ -43,7 +41,7 @@ def training_size(architecture: str, native_size: int) -> int:
     """
     recorded = recorded_config(architecture)
     least, own = (max(size[1:]) for size in (recorded.min_input_size or (3, 0, 0), recorded.input_size))
-    return int(min(own, max(least, -(-native_size // COARSEST_STRIDE) * COARSEST_STRIDE)))
+    return training_side(native_size, own, least)
 
 
 def create_network(config: ModelConfig, num_classes: int, img_size: int | None = None, in_chans: int = 3) -> nn.Module:

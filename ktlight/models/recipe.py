@@ -10,12 +10,13 @@ from typing import Any
 from ktlight.errors import UserError
 from ktlight.models.checkpoint import find_checkpoint, weights_file
 from ktlight.models.libraries.library import library_of
+from ktlight.models.libraries.transformers_files import PROCESSOR
 from ktlight.models.names import file_name
 from ktlight.models.spec import HUB_PREFIX, ModelConfig
 
 SCRATCH = "scratch"
-RECORDS = ("config.json", "preprocessor_config.json", "processor_config.json")
-"""Files of an exported folder that say what its weights are for; the last two are of transformers' folders."""
+RECORDS = ("config.json", *PROCESSOR)
+"""Files of an exported folder that say what its weights are for."""
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ def slice_head(classifier: Classifier, label_map: LabelMap) -> None:
     if label_map.weights_ZC is not None:
         raise UserError(
             f"{name} needs a head for the data's classes here, and its labels are {label_map.how}: rows of a head can "
-            "be taken over only by a map that gives each class of the model whole to one class of the data; choose "
-            "labels=auto, synset or names"
+            "be taken over only by a map that gives each class of the model whole to one of the data's. Say that of "
+            "the teachers alone (teacher.labels=, teacher.label_map=), and of this one labels=auto, synset or names"
         )
     own, num_classes = label_map.own_classes, label_map.num_classes
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}

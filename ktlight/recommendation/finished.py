@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
 from ktlight.models.build import build_classifier
-from ktlight.models.classifier import Classifier
+from ktlight.models.classifier import Classifier, Identity
 from ktlight.models.spec import PREPROCESSING, ZOO_PREFIX, ModelConfig
 from ktlight.models.zoo import Zoo
 from ktlight.report.runs import Finished, Unreadable, folders_of, read_runs
@@ -20,10 +20,6 @@ from ktlight.stages.trained import locate
 PARTS = ("method", "router", "restraint")
 """What makes a method; a run that changed any of it is another method."""
 SAME_DATA = ("fraction", "holdout")
-
-
-Identity = tuple[str, str | None]
-"""The hash of a model's weights, and that of its label map, if it has one."""
 
 
 class LeftOut(Exception):  # noqa: N818  (what happened to it)
@@ -66,7 +62,7 @@ def finished_transfers(
         method: Returns the config with a method; raises `UserError` if it cannot be probed.
     """
     runs, left_out = read_runs(folders_of(patterns, "recommend.runs="))
-    at_hand = {_identity(model): model for model in known}
+    at_hand = {model.identity(): model for model in known}
     transfers = []
     for run in runs:
         if run.results["task"] != "transfer":
@@ -111,11 +107,6 @@ def _plain(config: Any, part: str) -> Any:
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
-def _identity(model: Classifier) -> Identity:
-    """Return what tells a model from all others: its weights, and how what it says is mapped."""
-    return model.weights_hash(), model.label_map.identity if model.label_map else None
-
-
 def _model(
     role: str, facts: Mapping[str, Any], used: Any, dataset: ImageDataset, at_hand: dict[Identity, Classifier]
 ) -> Classifier:
@@ -133,7 +124,7 @@ def _model(
         ).freeze()
         if classifier.weights_hash() != facts["weights"]:
             raise LeftOut(f"the weights of {facts['name']} in {model.checkpoint} are others now")
-        if _identity(classifier) != identity:
+        if classifier.identity() != identity:
             raise LeftOut(f"the classes of {facts['name']} were mapped in another way")
         at_hand[identity] = classifier
     return at_hand[identity]

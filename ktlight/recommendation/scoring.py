@@ -18,7 +18,7 @@ from ktlight.functional.flips import prediction_flips
 from ktlight.functional.pairwise import count_pairs, error_consistency
 from ktlight.functional.scores import capa, first_order_agreement, label_residual, leep, target_headroom
 from ktlight.functional.statistics import class_counts, class_entropy, paired_error
-from ktlight.models.classifier import Classifier
+from ktlight.models.classifier import Classifier, Identity
 from ktlight.models.facts import model_facts
 from ktlight.models.sources import LiveSource
 from ktlight.recommendation.candidates import Candidate
@@ -67,8 +67,8 @@ class Scorer:
         self.epochs = epochs
         self.labels_H = torch.from_numpy(data.holdout_images(None).labels)
         self._of_features: dict[str, ImageDataModule] = {}
-        self._held_out: dict[str, HeldOut] = {}
-        self._pairs: dict[tuple[str, str], Scores] = {}
+        self._held_out: dict[Identity, HeldOut] = {}
+        self._pairs: dict[tuple[Identity, Identity], Scores] = {}
 
     def score(self, candidate: Candidate) -> Scores:
         """Return all scores of a candidate by name, as docs/recommendation.md explains them."""
@@ -98,7 +98,7 @@ class Scorer:
 
     def held_out(self, model: Classifier) -> HeldOut:
         """Return a model's answers on the held-out images."""
-        key = identity(model)
+        key = model.identity()
         if key not in self._held_out:
             logits_HC = all_logits(model, self.data.holdout_images(model.framing), self.outputs)
             self._held_out[key] = HeldOut(logits_HC, logits_HC.argmax(1))
@@ -106,7 +106,7 @@ class Scorer:
 
     def pair(self, student: Classifier, teacher: Classifier) -> Scores:
         """Return the scores that say nothing of the method."""
-        key = identity(student), identity(teacher)
+        key = student.identity(), teacher.identity()
         if key not in self._pairs:
             view = self.data.training_view(0)
             (own_logits_BZ,) = self.outputs.outputs(teacher, [view]) or []
@@ -152,11 +152,6 @@ class Scorer:
             share = len(pull_BC) / data.num_train
             total += share * first_order_agreement(pull_BC, batch["image"], residual_HC, features_HD)
         return total
-
-
-def identity(model: Classifier) -> str:
-    """Return what tells a model's answers from another's: its weights, and how its classes are mapped."""
-    return f"{model.weights_hash()} {model.label_map.identity if model.label_map else ''}"
 
 
 def roles(candidate: Candidate) -> dict[str, Classifier]:

@@ -9,6 +9,7 @@ import torch
 
 from ktlight.answers.ask import ask, ask_in_own_classes
 from ktlight.answers.stored import OutputStore
+from ktlight.config.model_source import MODEL_GROUPS
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.errors import UserError
 from ktlight.functional.label_spaces import count_together, learned_weights
@@ -93,8 +94,9 @@ def check_labels(teachers: Mapping[str, Classifier], data: ImageDataModule, outp
             raise UserError(
                 f"the {role} {teacher.name} is right on {acc:.2f}% of {len(images.rows)} training images, as guessing "
                 f"among {teacher.num_classes} classes is, and {_how(teacher)}: are they in another order, or others? "
-                f"Give {role}.labels=learned to count on training images what its classes mean, {role}.label_map=FILE, "
-                f"or {role}.labels=same if it is known to be that weak (and check its img_size, mean and std)"
+                f"Give it {_option(role, 'labels', 'learned')} to count on training images what its classes mean, "
+                f"{_option(role, 'label_map', 'FILE')}, or {_option(role, 'labels', 'same')} if it is known to be that "
+                "weak (and check its img_size, mean and std)"
             )
 
 
@@ -108,5 +110,10 @@ def in_doubt(model: Classifier) -> bool:
 
 def _how(teacher: Classifier) -> str:
     if teacher.label_map is None:
-        return "its weights do not name their classes"
+        return "nothing but their number says that its classes are the data's"
     return f"its classes are mapped ({teacher.label_map.extra_repr()})"
+
+
+def _option(role: str, name: str, value: str) -> str:
+    """Return an option of a model as it is written: a model of a list has it in its entry there."""
+    return f"{role}.{name}={value}" if role in MODEL_GROUPS else f"{{{name}: {value}}}"

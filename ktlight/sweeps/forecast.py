@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from omegaconf import DictConfig
 
+from ktlight.answers.keys import keys_of
 from ktlight.answers.stored import OutputStore
 from ktlight.config.instantiate import located
 from ktlight.data.datamodule import ImageDataModule
@@ -220,7 +221,7 @@ class Forecaster:
         for each in wanted:
             one = each.form.pack(torch.zeros(1, model.network.own_classes), torch.zeros(1, dtype=torch.long))
             half = "16" in str(setting.config.trainer.precision) and each.form.name == Full.name
-            for key, view in zip(outputs.keys(each), each.views, strict=True):
+            for key, view in zip(keys_of(each, outputs.device.name), each.views, strict=True):
                 if key.digest in self.stored:
                     continue
                 self.stored[key.digest] = len(view.rows) * one.shape[1] * (2 if half else 4)

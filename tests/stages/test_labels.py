@@ -1,13 +1,16 @@
 """Whose classes are in doubt, so that guessing on training images is no weakness but a wrong order."""
 
+import re
 from typing import Any
 
 import pytest
 import tiny
 
+from ktlight.answers.stored import OutputStore
+from ktlight.errors import UserError
 from ktlight.models.label_map import LabelMap
 from ktlight.models.provenance import Provenance
-from ktlight.stages.labels import in_doubt
+from ktlight.stages.labels import check_labels, in_doubt
 
 
 @pytest.mark.parametrize("source", ["checkpoint", "hub", "torchvision", "zoo"])
@@ -25,3 +28,12 @@ def test_networks_from_python_are_taken_as_they_are_unless_they_are_mapped() -> 
     assert not in_doubt(model)
     model.answer_in(LabelMap([1, 0, 2, -1], 3, "given"))
     assert in_doubt(model)
+
+
+@pytest.mark.parametrize(("role", "option"), [("teacher", "teacher.labels=learned"), ("teacher2", "{labels: learned}")])
+def test_who_guesses_is_told_the_option_that_there_is(role: str, option: str) -> None:
+    guesser = tiny.classifier(3)
+    guesser.answer_in(LabelMap([1, 2, 3, 0], tiny.CLASSES, "given"))
+    outputs = OutputStore(tiny.config("store=off"))
+    with pytest.raises(UserError, match=f"the {role} tiny3 is right on .* Give it {re.escape(option)} to count"):
+        check_labels({role: guesser.freeze()}, tiny.data_module(), outputs)

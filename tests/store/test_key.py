@@ -11,7 +11,8 @@ import tiny
 import torch
 from torch import nn
 
-from ktlight.answers import stored
+from ktlight.answers import keys, stored
+from ktlight.answers.keys import keys_of
 from ktlight.answers.stored import OutputStore
 from ktlight.data.augment import Augment
 from ktlight.data.datamodule import ImageDataModule
@@ -41,7 +42,7 @@ class Case:
         outputs = OutputStore(tiny.config(*self.overrides))
         data = ImageDataModule(self.dataset, **self.options)
         wanted = outputs.training_outputs(self.model.frozen_copy(), data, epochs=3)
-        return outputs.keys(wanted)[self.view].digest
+        return keys_of(wanted, outputs.device.name)[self.view].digest
 
 
 def case() -> Case:
@@ -112,9 +113,9 @@ def test_what_changes_the_key(name: str) -> None:
 
 def test_the_software_and_the_device_count(monkeypatch: pytest.MonkeyPatch) -> None:
     before = case().digest()
-    monkeypatch.setattr(stored, "SOFTWARE", stored.SOFTWARE.replace("simplejpeg ", "simplejpeg 0"))
+    monkeypatch.setattr(keys, "SOFTWARE", keys.SOFTWARE.replace("simplejpeg ", "simplejpeg 0"))
     assert case().digest() != before
-    assert all(f"{name} " in stored.SOFTWARE for name in ("torch", "torchvision", "timm", "simplejpeg"))
+    assert all(f"{name} " in keys.SOFTWARE for name in ("torch", "torchvision", "timm", "simplejpeg"))
 
 
 def test_gpus_of_different_models_share_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

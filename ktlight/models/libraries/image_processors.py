@@ -12,6 +12,7 @@ from transformers import AutoImageProcessor, BitImageProcessor
 
 from ktlight.functional.geometry import Framing
 from ktlight.models.libraries.adapted import share
+from ktlight.models.libraries.transformers_files import PROCESSOR
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,6 @@ SIDES = (300, 400)
 """Height and width of the image that processors are tried on, in pixels."""
 GREY_LEVELS = 2.0
 """Mean difference of pixels in 256 levels from which a processor counts as doing something else."""
-PROCESSOR = ("preprocessor_config.json", "processor_config.json")
 
 
 class Levels(NamedTuple):

@@ -73,7 +73,7 @@ class TimmModels:
 
     def load(self, config: ModelConfig, checkpoint: str | None) -> "nn.Module":
         """Return a network with the weights of a timm folder, a bare file or the Hub."""
-        from ktlight.models.checkpoint import find_checkpoint, load_weights, read_folder_config
+        from ktlight.models.checkpoint import check_architecture, find_checkpoint, load_weights, read_folder_config
         from ktlight.models.hub import load_from_hub
         from ktlight.models.network import create
 
@@ -81,9 +81,9 @@ class TimmModels:
             return load_from_hub(config, config.architecture)
         if checkpoint.startswith(HUB_PREFIX):
             network: Any = load_from_hub(config, checkpoint)
-            _check_architecture(config, network.pretrained_cfg["architecture"], checkpoint)
+            check_architecture(config, network.pretrained_cfg["architecture"], checkpoint)
         elif (path := find_checkpoint(checkpoint)).is_dir():
-            _check_architecture(config, read_folder_config(path)["architecture"], checkpoint)
+            check_architecture(config, read_folder_config(path)["architecture"], checkpoint)
             network = create(f"local-dir:{path}", dict(config.kwargs))
             load_weights(network, path)
         else:
@@ -117,11 +117,6 @@ class TimmModels:
     def usage_on_hub(self, repository: str) -> str | None:
         """Return the call that loads it from the Hub."""
         return f'timm.create_model("hf-hub:{repository}", pretrained=True)'
-
-
-def _check_architecture(config: ModelConfig, found: str, checkpoint: str) -> None:
-    if found != config.architecture.partition(".")[0]:
-        raise UserError(f"{checkpoint} is a {found}, not a {config.architecture}; name that model instead.")
 
 
 def _load_file(config: ModelConfig, path: Path) -> "nn.Module":

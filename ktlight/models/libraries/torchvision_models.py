@@ -110,12 +110,12 @@ class TorchvisionModels:
 
     def load(self, config: ModelConfig, checkpoint: str | None) -> "nn.Module":
         """Return a network with the weights of an exported folder, a file or torchvision's own."""
-        from ktlight.models.checkpoint import find_checkpoint, read_state_dict
+        from ktlight.models.checkpoint import check_architecture, find_checkpoint, read_state_dict
         from ktlight.models.download import download
         from ktlight.models.libraries import torchvision_networks as networks
 
         if checkpoint is not None and checkpoint.startswith(PREFIX):
-            networks.check_architecture(config, self.untagged(self.resolve(checkpoint)), checkpoint)
+            check_architecture(config, self.untagged(self.resolve(checkpoint)), checkpoint)
         if checkpoint is None or checkpoint.startswith(PREFIX):
             weights = networks.weights_of(checkpoint or config.architecture)
             path = download(weights.url, config.name)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 
 from ktlight.errors import UserError, nearest
-from ktlight.models.checkpoint import compare, load_state, read_folder_config, read_state_dict
+from ktlight.models.checkpoint import check_architecture, compare, load_state, read_folder_config, read_state_dict
 from ktlight.models.download import hash_of
 from ktlight.models.libraries.adapted import Adapted, check_crop_mode, outputs, share
 from ktlight.models.recipe import file_digest
@@ -85,12 +85,6 @@ def build(config: ModelConfig, num_classes: int, record: dict[str, Any], *, init
     head = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
     assert outputs(model.get_submodule(head)) == num_classes
     return Adapted(model, [head], {**record, "kwargs": arguments})
-
-
-def check_architecture(config: ModelConfig, found: str, checkpoint: str) -> None:
-    """Raise `UserError` unless a checkpoint is of the model that was named."""
-    if found != config.architecture.partition(".")[0]:
-        raise UserError(f"{checkpoint} is a {found}, not a {config.architecture}; name that model instead.")
 
 
 def load_folder(config: ModelConfig, folder: Path) -> nn.Module:

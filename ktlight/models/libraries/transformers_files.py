@@ -12,7 +12,9 @@ from ktlight.errors import UserError
 PREFIX = "hf:"
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")
 CONFIG, WEIGHTS = "config.json", ("model.safetensors", "model.safetensors.index.json")
-FILES = (CONFIG, "preprocessor_config.json", "processor_config.json", *WEIGHTS, "model-*-of-*.safetensors")
+PROCESSOR = ("preprocessor_config.json", "processor_config.json")
+"""Files that say how images are prepared."""
+FILES = (CONFIG, *PROCESSOR, *WEIGHTS, "model-*-of-*.safetensors")
 NOT_OF_THE_ARCHITECTURE = {
     "_name_or_path", "transformers_version", "dtype", "torch_dtype", "id2label", "label2id", "num_labels",
     "architectures",

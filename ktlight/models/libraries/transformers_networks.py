@@ -14,6 +14,7 @@ from transformers.utils import logging
 
 from ktlight.errors import UserError, nearest
 from ktlight.models.checkpoint import read_state_dict
+from ktlight.models.download import first_line
 from ktlight.models.libraries.adapted import AdaptedTransformer, check_crop_mode, outputs
 from ktlight.models.libraries.image_processors import read_processor, settings
 from ktlight.models.libraries.transformers_files import (
@@ -46,7 +47,7 @@ def defined_in(folder: Path, options: Mapping[str, Any]) -> Any:
         with quiet():
             defined = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # each kind of config has its own
-        raise UserError(f"{folder} cannot be read by transformers: {_first(error)}") from error
+        raise UserError(f"{folder} cannot be read by transformers: {first_line(error)}") from error
     if type(defined) not in CLASSIFIERS:
         was = ", ".join(said.get("architectures") or [type(defined).__name__])
         raise UserError(
@@ -85,7 +86,7 @@ def random_network(
     except Exception as error:  # each kind of model has its own
         given = f"{num_classes} classes, {img_size} px, {config.kwargs}"
         raise UserError(
-            f"transformers cannot make {config.name} with {given}: {_first(error)}. Change img_size= or kwargs=."
+            f"transformers cannot make {config.name} with {given}: {first_line(error)}. Change img_size= or kwargs=."
         ) from error
     return adapted(config, model, None)
 
@@ -130,7 +131,9 @@ def _filled(folder: Path, origin: Path, defined: Any) -> Any:
                 dtype=torch.float32, output_loading_info=True,
             )  # fmt: skip
     except Exception as error:  # of the library, of safetensors, or of the kind of model
-        raise UserError(f"{origin} does not hold the weights of its config: {_first(error)}. Save it again.") from error
+        raise UserError(
+            f"{origin} does not hold the weights of its config: {first_line(error)}. Save it again."
+        ) from error
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = tensor.data.clone()  # mapped from a file, they are placed so that CPUs round differently
     absent = sorted({*loading["missing_keys"], *(str(each[0]) for each in loading["mismatched_keys"])})
@@ -182,7 +185,3 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(before)
         if bars:
             logging.enable_progress_bar()
-
-
-def _first(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
