@@ -51,6 +51,7 @@ def finished_transfers(
     dataset: ImageDataset,
     known: Iterable[Classifier],
     method: Callable[[str], DictConfig],
+    ready: Callable[[Classifier], Classifier],
 ) -> tuple[list[Transferred], list[Unreadable]]:
     """Return the transfers that advice can learn from, and the other runs with the reasons.
 
@@ -60,6 +61,7 @@ def finished_transfers(
         dataset: The data; runs on other data are left out.
         known: Models at hand, frozen.
         method: Returns the config with a method; raises `UserError` if it cannot be probed.
+        ready: Lets a frozen model answer in the data's classes, if that has to be learned first.
     """
     runs, left_out = read_runs(folders_of(patterns, "recommend.runs="))
     at_hand = {model.identity(): model for model in known}
@@ -68,7 +70,7 @@ def finished_transfers(
         if run.results["task"] != "transfer":
             continue
         try:
-            transfers.append(_transferred(run, config, dataset, at_hand, method))
+            transfers.append(_transferred(run, config, dataset, at_hand, method, ready))
         except (LeftOut, UserError) as error:
             left_out.append(Unreadable(run.folder, str(error)))
     return transfers, left_out
@@ -80,6 +82,7 @@ def _transferred(
     dataset: ImageDataset,
     at_hand: dict[Identity, Classifier],
     method: Callable[[str], DictConfig],
+    ready: Callable[[Classifier], Classifier],
 ) -> Transferred:
     results = run.results
     if "teachers" in results or results["guard"] or results.get("part", "all") != "all" or not results["epochs"]:
@@ -98,7 +101,7 @@ def _transferred(
         if _plain(used, part) != _plain(own, part):
             raise LeftOut(f"its {part} has other options")
     models = results["models"]
-    student, teacher = (_model(role, models[role], used, dataset, at_hand) for role in ("student", "teacher"))
+    student, teacher = (_model(role, models[role], used, dataset, at_hand, ready) for role in ("student", "teacher"))
     return Transferred(run.folder, student, teacher, results["method"], results["transfer_delta"])
 
 
@@ -108,7 +111,12 @@ def _plain(config: Any, part: str) -> Any:
 
 
 def _model(
-    role: str, facts: Mapping[str, Any], used: Any, dataset: ImageDataset, at_hand: dict[Identity, Classifier]
+    role: str,
+    facts: Mapping[str, Any],
+    used: Any,
+    dataset: ImageDataset,
+    at_hand: dict[Identity, Classifier],
+    ready: Callable[[Classifier], Classifier],
 ) -> Classifier:
     labels = facts.get("labels", {})
     identity = facts["weights"], None if labels.get("sliced") else labels.get("identity")
@@ -124,6 +132,7 @@ def _model(
         ).freeze()
         if classifier.weights_hash() != facts["weights"]:
             raise LeftOut(f"the weights of {facts['name']} in {model.checkpoint} are others now")
+        ready(classifier)
         if classifier.identity() != identity:
             raise LeftOut(f"the classes of {facts['name']} were mapped in another way")
         at_hand[identity] = classifier

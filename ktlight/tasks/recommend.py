@@ -5,6 +5,7 @@ import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from ktlight.report.recommendation import (
     print_recommendation,
     write_rows,
 )
-from ktlight.stages.labels import settle_labels
+from ktlight.stages.labels import learn_label_map, settle_labels
 from ktlight.stages.notices import warn_of_seen_images
 from ktlight.stages.trained import trained_classifier
 from ktlight.training.assemble import check_classes, data_module, load_dataset
@@ -149,7 +150,8 @@ def finished_runs(
     if patterns is None:
         return None
     listed = list(patterns) if isinstance(patterns, ListConfig) else [str(patterns)]
-    transfers, left_out = finished_transfers(listed, config, dataset, models, scorer.methods.transfer)
+    ready = partial(learn_label_map, data=scorer.data, outputs=scorer.outputs)
+    transfers, left_out = finished_transfers(listed, config, dataset, models, scorer.methods.transfer, ready)
     for each in left_out:
         logger.warning("%s", each)
     if not transfers:

@@ -160,6 +160,17 @@ def test_advice_learns_from_runs_whose_teachers_were_mapped_as_they_are_now(back
     assert "the classes of test_convnext were mapped in another way" in ended.out + ended.err
 
 
+def test_advice_learns_from_runs_whose_teachers_classes_were_learned(backwards: str, command: Command) -> None:
+    held_out = ("student=test_vit", "data.holdout=0.2")
+    given = (f"teacher.checkpoint={backwards}", "teacher.labels=learned", "teacher.img_size=32", "teacher.crop_pct=1")
+    done = command("teacher=test_convnext", "trainer.max_epochs=1", *held_out, *given, "hydra.run.dir=done")
+    assert done.code == 0, done.err
+    ask = ("task=recommend", *held_out, "models=[test_resnet]", "methods=[kl_dp]", "recommend.steps=2")
+    ended = command(*ask, "recommend.runs=done", "hydra.run.dir=advice")
+    assert ended.code == 0, ended.err
+    assert results("advice")["finished_runs"] == 1, ended.out + ended.err
+
+
 def test_pretraining_starts_from_the_sliced_head(backwards: str, zoo: dict[str, Path], command: Command) -> None:
     options = ("task=pretrain", "student=test_convnext", f"student.checkpoint={backwards}", "student.img_size=32")
     still = ("student.crop_pct=1", "student.label_map=map.csv", "pretrain.epochs=1", "pretrain.optim.lr=0")
