@@ -1,4 +1,4 @@
-"""The search for recipes, pooled from its rows: `python -m bench.recipes docs/results/recipes.csv`.
+"""The search for recipes, pooled from its rows: `python -m bench.recipes docs/results/searches/recipes.csv`.
 
 A row of the csv file is one training, measured on training images that it did not see. Rows that differ by fold or seed
 only are one line of the table: their samples count together, with the interval of Bonett and Price for paired

@@ -4,6 +4,8 @@ import os
 import shlex
 import sys
 from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from ktlight.report.secrets import redacted
 from ktlight.sweeps.sweeper import outcome
 from ktlight.training.processes import is_first_process
 from ktlight.training.started import check_placement
-from ktlight.training.worker import Job, leave_allocation, prepare_process
+from ktlight.training.worker import Entry, Job, leave_allocation, prepare_process
 
 INTERRUPTED = 130
 """Exit status of a program ended by Ctrl-C, as in shells."""
@@ -71,7 +73,9 @@ def _run_jobs(config: DictConfig | None) -> None:
     """Let Hydra run the job, or those of a sweep, and show what came of these."""
     try:
         with leaving_when_asked(pass_on=config is not None and config.launcher.name == "joblib"):
-            hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(Job(run))()
+            hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")(
+                Job(run, run_pack)
+            )()
     finally:
         if not isinstance(sys.exception(), Preempted):  # which is to end soon
             show_comparison()
@@ -81,27 +85,49 @@ def run(config: DictConfig) -> Any:
     """Run the task of one composed config and return its results (the job that Hydra calls)."""
     from ktlight.tasks.frame import run_task
 
+    with _error_told(), _stop_told(config), leaving_when_asked():
+        leave_if_asked()
+        results = run_task(config)
+        return results if config.sweep.objective is None else results[config.sweep.objective]
+
+
+def run_pack(entries: Sequence[Entry]) -> None:
+    """Run transfers of a sweep whose students are trained together."""
+    from ktlight.tasks import pack
+
+    with _error_told(), _stop_told(entries[0].config), leaving_when_asked():
+        leave_if_asked()
+        pack.run_pack(entries, _error_told)
+
+
+@contextmanager
+def _stop_told(config: DictConfig) -> Iterator[None]:
+    """Say how a job goes on that was interrupted, or asked to leave."""
     try:
-        with leaving_when_asked():
-            leave_if_asked()
-            results = run_task(config)
-            return results if config.sweep.objective is None else results[config.sweep.objective]
+        yield
     except Preempted as stop:
         if config.launcher.name == "slurm":  # a job that returned would count as done, in the queue again or not
             sys.exit(STATUS)
-        if _is_elsewhere():  # where its folder says that it is to go on
-            return print(f"preempted{_how_to_go_on()}", file=sys.stderr)
-        raise Preempted(_how_to_go_on()) from stop
+        if not _is_elsewhere():
+            raise Preempted(_how_to_go_on()) from stop
+        print(f"preempted{_how_to_go_on()}", file=sys.stderr)  # its folder says that it is to go on
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning answers Ctrl-C by ending the process itself
         if asked_to_leave():  # a launcher ends it, after it has put the job back into the queue
             raise
         raise KeyboardInterrupt(_how_to_go_on()) from stop
+
+
+@contextmanager
+def _error_told() -> Iterator[None]:
+    """Say what was wrong with a job, and end it."""
+    try:
+        yield
     except UserError as error:
-        return _fail(f"error: {redacted(error)}")
+        _fail(f"error: {redacted(error)}")
     except Exception as error:
         if os.environ.get(TRACEBACK) == "1":
             raise
-        return _fail(_defect(error, Path(HydraConfig.get().runtime.output_dir)))
+        _fail(_defect(error, Path(HydraConfig.get().runtime.output_dir)))
 
 
 def _defect(error: Exception, folder: Path | None = None) -> str:

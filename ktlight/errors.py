@@ -21,6 +21,10 @@ class UserError(Exception):
     kind: ClassVar[str] = "user"
 
 
+class NotThere(UserError):  # noqa: N818
+    """Images or weights that the options name do not exist: what depends on them cannot be said yet."""
+
+
 class Refused(UserError):  # noqa: N818
     """A folder holds what this command may not go on with or replace; nothing was tried, so nothing has failed."""
 

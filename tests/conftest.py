@@ -2,10 +2,11 @@
 
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KTLIGHT_CACHE", str(cache))
+
+
+@pytest.fixture(autouse=True)
+def _log_stays_open() -> Iterator[None]:
+    """Fail the test that leaves ktlight's log closed, not the later ones that look for something in it."""
+    yield
+    ours = logging.getLogger("ktlight")
+    if ours.level > logging.INFO:
+        left = logging.getLevelName(ours.level)
+        ours.setLevel(logging.NOTSET)
+        pytest.fail(f"this test has left ktlight's log at {left}")
 
 
 @pytest.fixture(scope="session")

@@ -200,6 +200,25 @@ def test_several_teachers_of_the_user_s_own(schedule: str, floats: tuple[Any, An
         assert torch.equal(teacher.layers[1].weight, weights)
 
 
+@pytest.mark.parametrize(("method", "settled"), [("kl_dp", 1), ("dml", 3)])
+def test_statistics_are_settled_for_all_that_learn_in_any_stage(
+    method: str, settled: int, floats: tuple[Any, Any], tmp_path: Path
+) -> None:
+    train, val = floats
+    student, *teachers = (trained(train, 64, seed, steps=5) for seed in range(3))
+    options = [*QUICK, "transfer.batchnorm=own", "schedule=sequential"]
+    given: dict[str, Any] = {"method": method, **SHORT, "overrides": options, "folder": tmp_path / "run"}
+    outcome = ktlight.transfer(student, teachers, train, val, **given)
+    roles = ("student", "teacher1", "teacher2")[:settled]
+    assert outcome.results["batchnorm"] == {role: {"kept": True} for role in roles}
+    for role, before in zip(roles, (student, *teachers), strict=False):
+        learned = safetensors.torch.load_file(tmp_path / "run" / role / "model.safetensors")
+        for name in ("running_mean", "num_batches_tracked"):
+            assert torch.equal(learned[f"layers.2.{name}"], before.state_dict()[f"layers.2.{name}"])
+        assert not torch.equal(learned["layers.1.weight"], before.layers[1].weight)
+    assert outcome.student.train().network.layers[2].training  # whoever trains it further decides anew
+
+
 def test_a_named_model_among_several_teachers(pixels: tuple[Any, Any], tmp_path: Path) -> None:
     train, val = pixels
     inputs = train[0][0].numel()
@@ -295,7 +314,7 @@ class Noisy(torch.utils.data.Dataset[Any]):
 def test_an_interrupted_call_continues(
     identity: str | None, floats: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C in the third of four epochs; the random transforms do not make it another call."""
+    """Ctrl-C in the third of four epochs, after 1,200 reads for statistics; random transforms make it no other call."""
     monkeypatch.chdir(tmp_path)
     train, val = floats
     options = {"lr": 0.1, "epochs": 4, "identity": identity}
@@ -304,7 +323,7 @@ def test_an_interrupted_call_continues(
         Net(64), Net(64, seed=1), Noisy(train), val, folder="whole", overrides=overrides, **options
     )
     with pytest.raises(KeyboardInterrupt, match=r"whole epochs? kept; .*kl_dp-Net-to-Net-1', resume=True"):
-        ktlight.transfer(Net(64), Net(64, seed=1), Noisy(train, 1900), val, overrides=overrides, **options)
+        ktlight.transfer(Net(64), Net(64, seed=1), Noisy(train, 3100), val, overrides=overrides, **options)
     resumed = ktlight.transfer(Net(64), Net(64, seed=1), Noisy(train), val, resume=True, overrides=overrides, **options)
     assert resumed.folder.path.name == "kl_dp-Net-to-Net-1"
     assert resumed.results["weights_after"] == whole.results["weights_after"]

@@ -6,9 +6,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import discover, evaluate, input, measure, page, recipes, runs, startup, step, store, sweep
+from bench import (
+    batch_statistics,
+    discover,
+    evaluate,
+    input,
+    measure,
+    packed,
+    page,
+    recipes,
+    routers,
+    runs,
+    startup,
+    step,
+    store,
+    sweep,
+)
 
-BENCHMARKS = (step, runs, store, input, startup, evaluate, page, discover, sweep)
+BENCHMARKS = (step, runs, store, input, startup, evaluate, page, discover, sweep, packed)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda module: module.__name__)
@@ -49,3 +64,28 @@ def test_folds_and_seeds_of_a_setting_count_together(capsys: pytest.CaptureFixtu
     recipes.main([str(file)])
     table = capsys.readouterr().out.splitlines()
     assert "| kl | 2 | 144 | +2.78 |" in table[4] and "| kl_dp | 1 | 72 | +0.00 |" in table[5]
+
+
+def test_other_statistics(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "cache"))
+    own = ["data=digits", "pretrain.epochs=1", "trainer=cpu"]
+    batch_statistics.main(["test_efficientnet", *own])
+    *accuracies, _, decided = capsys.readouterr().out.splitlines()[-4:]
+    figures = [float(line.split()[-1]) for line in accuracies]
+    assert all(0 < figure <= 100 for figure in figures) and figures[0] != figures[1]
+    assert decided.startswith("it trains with ")
+    with pytest.raises(SystemExit, match="no BatchNorm"):
+        batch_statistics.main(["test_vit", *own])
+
+
+def test_routers_of_all_pairs(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "cache"))
+    rules = tmp_path / "rules.txt"
+    rules.write_text("# comment\nrouter=student\nrouter=soft router.calibrate=true\nrouter=pooled\n")
+    own = ["data=digits", "data.holdout=0.1", "pretrain.epochs=1", "trainer=cpu"]
+    routers.main(["test_vit,test_convnext", str(rules), *own, "--csv", str(tmp_path / "pairs.csv")])
+    assert len((tmp_path / "pairs.csv").read_text().splitlines()) == 1 + 2 * 3
+    table = capsys.readouterr().out.splitlines()
+    at = next(number for number, line in enumerate(table) if line.startswith("2 models, 2 pairs"))
+    assert table[at + 3].startswith("| router=student | +0.00 | +0.000 | +0.000 | +0.000 ± 0.000 |")
+    assert "router=pooled" in table[at + 5]

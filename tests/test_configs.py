@@ -98,7 +98,7 @@ def test_method_composes_with_routers_and_restraints(method: str, composed: Call
             rule = make(config.router)
             sources = rule.candidates([LiveSource("student", student), LiveSource("teacher", teacher)])
             logits_MBC = torch.stack([source.logits(batch) for source in sources])
-            if rule.prepared_on:
+            if rule.needs_holdout:
                 rule.prepare(logits_MBC, batch["label"])
             source_B, target_BC = rule(logits_MBC, batch, student(batch["image"]).detach())
             batch |= {"source": source_B, "target": target_BC}
@@ -115,7 +115,7 @@ def test_method_on_features_composes_with_routers_and_restraints(
         config = composed(f"method={method}", f"router={router}", f"restraint={restrained}", "optim=sgd")
         models = networks()
         built, rule = build_method(config, networks()), make(config.router)
-        if rule.prepared_on:
+        if rule.needs_holdout:
             rule.prepare(torch.randn(2, 6, tiny.CLASSES), torch.arange(6) % tiny.CLASSES)
         if not rule.has_features:
             with pytest.raises(UserError, match="has no features"):

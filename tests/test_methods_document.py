@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from ktlight.config.location import config_directory
+from ktlight.config.location import BASE, config_directory
 from ktlight.config.model_source import register_models
 from ktlight.config.resolvers import register_resolvers
 from tests.conftest import REPOSITORY
@@ -24,7 +24,7 @@ SAID_ONCE = {
 
 
 def choices(group: str) -> list[str]:
-    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+    return sorted(file.stem for file in (CONF / group).glob("*.yaml") if file.stem != BASE)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 VOLATILE = ("hydra", "resume", "logger", "page", "launcher", "sweep", "dry_run")
 """Groups that change no figure; `LEFT_OUT` and `KEPT` name single options."""
-LEFT_OUT = {"trainer": ("progress", "checkpoint_every_seconds"), "data": ("workers",)}
-"""Options that change no figure, in groups that do."""
+LEFT_OUT = {"trainer": ("progress", "checkpoint_every_seconds"), "data": ("workers", "holdout_for")}
+"""Options that change no figure, in groups that do; what ``data.holdout_for`` comes to, ``data.holdout`` says."""
 KEPT = {"store": ("top_k",)}
 """Of these groups, the only options that change a figure."""
 

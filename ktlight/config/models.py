@@ -1,7 +1,7 @@
 """The models that a config names, as plain data."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -69,7 +69,12 @@ def listed_models(config: DictConfig, option: str, instead: str = "", role: str 
             f"{option}={'null' if entries is None else entries} is no list of models: "
             f"write '{option}=[resnet50,vit_s]'{', or ' * bool(instead)}{instead}"
         )
-    found: list[Any] = OmegaConf.to_container(entries, resolve=True)  # type: ignore[assignment]
+    found: Any = OmegaConf.to_container(entries, resolve=True)
+    return models_of(config, found, option, role)
+
+
+def models_of(config: DictConfig, found: Sequence[Any], option: str, role: str) -> list[ModelConfig]:
+    """Return the models of a list's entries; see :func:`listed_models`."""
     named = {resolve(entry) for entry in found if isinstance(entry, str) and is_known(entry)}
     models = []
     for entry in found:
@@ -119,6 +124,17 @@ def _matching(pattern: Glob, option: str) -> list[str]:
         stem = pattern.include[0].strip("*?") if pattern.include else ""
         raise UserError(f"{option}: glob({typed}) matches no model.{nearest(stem, [*ALIASES, *listed_names()])}")
     return names
+
+
+def model_entry(model: ModelConfig, shared: ModelConfig) -> dict[str, Any]:
+    """Return a model as an entry of a list; what it has in common with ``teacher`` need not be said."""
+    own = {name: getattr(model, name) for name in OPTIONS if getattr(model, name) != getattr(shared, name)}
+    return {"name": model.checkpoint if model.checkpoint and not model.architecture else model.name, **own}
+
+
+def kind_of(role: str) -> str:
+    """Return ``teacher`` for ``teacher1``, ``teacher2``, ..., and other roles as they are."""
+    return "teacher" if role.startswith("teacher") else role
 
 
 def teacher_roles(count: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a sweep over pairs of models varies: the lists ``students``, ``teachers``, ``methods`` and ``seeds``."""
+"""What a sweep over pairs varies: the lists ``students`` and ``teachers`` or ``pairs``, ``methods`` and ``seeds``."""
 
 import json
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ktlight.config.identity import VOLATILE, digest, lasting_part
-from ktlight.config.models import listed_models
+from ktlight.config.models import listed_models, models_of
 from ktlight.errors import UserError
 from ktlight.limits import SEED, check_value
 from ktlight.models.spec import ModelConfig
 
-LISTS = ("students", "teachers", "methods", "seeds")
+LISTS = ("students", "teachers", "pairs", "methods", "seeds")
 RECOMMENDED = "recommend:"
 """What stands before the folder of a recommendation, in place of a list of teachers."""
 SINGLE = {"student": "students", "teacher": "teachers", "method": "methods", "seed": "seeds"}
@@ -37,7 +37,9 @@ def check_lists(config: DictConfig) -> None:
                 f"{role}.checkpoint says nothing of the models in {option}=[...]: give each its own there, "
                 "{name: ..., checkpoint: ...}"
             )
-    if recommended(config) is None:
+    if config.pairs:
+        paired_models(config)
+    elif recommended(config) is None:
         swept_models(config, "student")
         swept_models(config, "teacher")
     elif config.students:
@@ -58,6 +60,26 @@ def swept_models(config: DictConfig, role: str) -> list[ModelConfig]:
     if not models:
         raise UserError(f"a sweep over pairs needs {option}: '{option}=[resnet50,vit_s]'")
     return models
+
+
+def paired_models(config: DictConfig) -> list[tuple[list[ModelConfig], list[ModelConfig]]]:
+    """Return the students and the teachers of each entry of ``pairs``.
+
+    Raises:
+        UserError: An entry cannot be read, or lists of students or teachers are given too.
+    """
+    entries: Any = OmegaConf.to_container(config.pairs, resolve=True) if OmegaConf.is_config(config.pairs) else None
+    if config.students or config.teachers:
+        raise UserError("give pairs=[...] or students=[...] and teachers=[...], not both")
+    found = []
+    for entry in entries if isinstance(entries, list) else [entries]:
+        if not isinstance(entry, dict) or set(entry) != {"student", "teachers"}:
+            raise UserError(f"pairs: {entry} is not of the form {{student: vit_s, teachers: [resnet50]}}")
+        if not isinstance(entry["teachers"], list) or not entry["teachers"]:
+            raise UserError(f"pairs: the teachers of {entry['student']} must be a list, such as [resnet50,vit_s]")
+        students = models_of(config, [entry["student"]], "pairs", "student")
+        found.append((students, models_of(config, entry["teachers"], "pairs", "teacher")))
+    return found
 
 
 def swept_seeds(config: DictConfig) -> list[int]:

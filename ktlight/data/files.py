@@ -6,20 +6,20 @@ from glob import escape, glob
 from pathlib import Path
 
 from ktlight.data.decoding import DecodeError
-from ktlight.errors import UserError
+from ktlight.errors import NotThere
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:
     """Return the files that match names and patterns, those of each pattern sorted.
 
     Raises:
-        UserError: If there are none.
+        NotThere: There are none.
     """
     files = []
     for pattern in patterns:
         found = [file for file in sorted(glob(_unambiguous(pattern), recursive=True)) if Path(file).is_file()]  # noqa: PTH207
         if not found:
-            raise UserError(
+            raise NotThere(
                 f"No file {pattern!r}, seen from {Path.cwd()}. Check data.root= (or data.train=, data.val=)."
             )
         files += found

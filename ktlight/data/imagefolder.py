@@ -13,7 +13,7 @@ from ktlight.data.dataset import ImageDataset
 from ktlight.data.encoded import EncodedTable
 from ktlight.data.files import file_size, read_file
 from ktlight.data.splits import encoded_dataset
-from ktlight.errors import UserError
+from ktlight.errors import NotThere, UserError
 from ktlight.functional.randomness import IntArray
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def read_folder(folder: str) -> EncodedTable:
     """
     path = Path(folder).expanduser()
     if not path.is_dir():
-        raise UserError(f"No folder {folder!r}, seen from {Path.cwd()}. It must hold one folder of images per class.")
+        raise NotThere(f"No folder {folder!r}, seen from {Path.cwd()}. It must hold one folder of images per class.")
     classes = sorted(child.name for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
     if not classes:
         raise UserError(f"The folder {folder} holds no class folders: it must hold one folder of images per class.")

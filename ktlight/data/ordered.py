@@ -12,11 +12,11 @@ from ktlight.functional.randomness import IntArray
 
 @dataclass(frozen=True)
 class OrderedView:
-    """One view of the rows of a split in ascending order: the images that stored outputs are computed from.
+    """One view of rows of a split, in the given order: the images that stored outputs are computed from.
 
     Attributes:
         reader: Reads the split.
-        rows: The rows, ascending.
+        rows: The rows; for what is stored, ascending.
         view: Number of the view; -1 for the plain image.
         transform: Description of everything that a view depends on besides its number.
         batch_size: Rows per batch.

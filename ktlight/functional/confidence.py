@@ -10,6 +10,8 @@ from torch.nn.functional import logsigmoid
 
 from ktlight.functional.precision import full_precision
 
+_BEYOND = 1e4  # finite log-odds that stand for those of a probability of 0 or 1
+
 
 def log_odds(logits_MBC: Tensor, labels_B: Tensor | None = None) -> Tensor:
     """Return each source's confidence in a class of each sample, as ``log(p / (1 - p))``.
@@ -19,7 +21,8 @@ def log_odds(logits_MBC: Tensor, labels_B: Tensor | None = None) -> Tensor:
 
     Args:
         logits_MBC: Logits of the sources, ``[M, B, C]``.
-        labels_B: The class asked about, ``int64 [B]``; by default the class that each source itself predicts.
+        labels_B: The class asked about, ``int64 [B]``, or ``[M, B]`` for one of each source; by default the class that
+            each source itself predicts.
 
     Returns:
         The log-odds ``[M, B]``, in float32 or wider.
@@ -75,6 +78,25 @@ def entropy(logits_MBC: Tensor) -> Tensor:
     return -(probability_MBC * shifted_MBC).sum(-1) - highest_MB
 
 
+def with_none_of_these(logits_MBC: Tensor, mass_MB: Tensor) -> Tensor:
+    """Return logits with one more class, "none of these", which has the probability that is not mapped, 1 - m.
+
+    Of a source with classes of its own, whose logits in the data's are renormalised over what is mapped
+    (:mod:`ktlight.functional.label_spaces`): all measures can thus be taken of its whole belief. The probability of a
+    class of the data is multiplied by m.
+
+    Args:
+        logits_MBC: Logits of the sources, ``[M, B, C]``.
+        mass_MB: Their mapped mass m, from 0 to 1, ``[M, B]``.
+
+    Returns:
+        The logits ``[M, B, C + 1]``, finite where those given are, in float32 or wider.
+    """
+    logits_MBC, mass_MB = full_precision(logits_MBC), full_precision(mass_MB)
+    odds_MB = (torch.log1p(-mass_MB) - mass_MB.log()).clamp(-_BEYOND, _BEYOND)
+    return torch.cat([logits_MBC, (logits_MBC.logsumexp(-1) + odds_MB)[..., None]], -1)
+
+
 def _shifted(logits_MBC: Tensor) -> Tensor:
     logits_MBC = full_precision(logits_MBC)
     return logits_MBC - logits_MBC.amax(-1, keepdim=True)
@@ -83,8 +105,6 @@ def _shifted(logits_MBC: Tensor) -> Tensor:
 def _class_and_others(logits_MBC: Tensor, labels_B: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return the logits of the given class ``[M, B]``, and all logits with that class set to minus infinity."""
     shifted_MBC = _shifted(logits_MBC)
-    if labels_B is None:
-        classes_MB1 = shifted_MBC.argmax(-1, keepdim=True)
-    else:
-        classes_MB1 = labels_B[None, :, None].expand(logits_MBC.shape[0], -1, 1)
+    classes_MB = shifted_MBC.argmax(-1) if labels_B is None else labels_B.expand(shifted_MBC.shape[:2])
+    classes_MB1 = classes_MB[..., None]
     return shifted_MBC.gather(-1, classes_MB1).squeeze(-1), shifted_MBC.scatter(-1, classes_MB1, -torch.inf)

@@ -3,27 +3,25 @@
 import torch
 from torch import Tensor
 
-from ktlight.functional.confidence import log_confidence
 from ktlight.functional.precision import full_precision
 
 
-def soft_weights(logits_MBC: Tensor, temperature: float, labels_B: Tensor | None = None) -> Tensor:
-    """Return the log-weight of each source for each sample: the log of ``softmax_m(log p_m / temperature)``.
+def soft_weights(confidence_MB: Tensor, temperature: float) -> Tensor:
+    """Return the log-weight of each source for each sample: the log of ``softmax_m(confidence_m / temperature)``.
 
-    With labels and a temperature of 1, the weights are the posterior probabilities, under a uniform prior, that source
-    m drew the label: ``p_m[y] / sum_k p_k[y]``. As the temperature goes to 0 the most confident source takes all the
-    weight; as it goes to infinity all sources weigh the same.
+    If the confidence is the log-probability of the label and the temperature is 1, the weights are the posterior
+    probabilities, under a uniform prior, that source m drew the label: ``p_m[y] / sum_k p_k[y]``. The logarithm of a
+    prior can be added to the confidence. As the temperature goes to 0 the most confident source takes all the weight;
+    as it goes to infinity all sources weigh the same.
 
     Args:
-        logits_MBC: Logits of the sources, ``[M, B, C]``.
+        confidence_MB: How far each source is trusted, in nats, ``[M, B]``.
         temperature: Above 0.
-        labels_B: True classes, ``int64 [B]``, for the confidence ``p_m = softmax(z_m)[y]``; without them the highest
-            probability of each source.
 
     Returns:
         The log-weights ``[M, B]``, in float32 or wider; their exponentials sum to 1 over the sources.
     """
-    confidence_MB = log_confidence(logits_MBC, labels_B)
+    confidence_MB = full_precision(confidence_MB)
     # Subtract the maximum first: at a tiny temperature the best stays at 0 and only the others go to -inf.
     return ((confidence_MB - confidence_MB.amax(0)) / temperature).log_softmax(0)
 

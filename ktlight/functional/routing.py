@@ -8,7 +8,7 @@ section 4, and of its public code.
 import torch
 from torch import Tensor
 
-from ktlight.functional.confidence import log_confidence, log_odds
+from ktlight.functional.confidence import log_odds, with_none_of_these
 from ktlight.functional.flips import prediction_flips
 from ktlight.functional.randomness import ROUTING_STREAM, random_bits, random_uniform, uncompiled
 
@@ -34,9 +34,10 @@ def most_confident(logits_MBC: Tensor, labels_B: Tensor | None = None, mass_MB: 
     >>> most_confident(torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[3.0, 0.0], [1.0, 0.0]]]))
     tensor([1, 0])
     """
-    if mass_MB is None:
-        return log_odds(logits_MBC, labels_B).argmax(0)
-    return (log_confidence(logits_MBC, labels_B) + mass_MB.log()).argmax(0)
+    if mass_MB is not None:
+        labels_B = logits_MBC.argmax(-1) if labels_B is None else labels_B
+        logits_MBC = with_none_of_these(logits_MBC, mass_MB)
+    return log_odds(logits_MBC, labels_B).argmax(0)
 
 
 def flip_sources(student_pred_B: Tensor, teacher_pred_B: Tensor, labels_B: Tensor, neutral: int) -> Tensor:
@@ -107,22 +108,3 @@ def random_sources(indices_B: Tensor, view: int, seed: int, share: float, teache
     coordinates = (ROUTING_STREAM, seed, view, indices_B.numpy())
     teacher_B = TEACHER + torch.from_numpy((random_bits(*coordinates, 1) % teachers).astype("int64"))
     return teacher_B.where(torch.from_numpy(random_uniform(*coordinates, 0) < share), INITIAL_STUDENT)
-
-
-def class_errors(logits_NC: Tensor, labels_N: Tensor) -> Tensor:
-    """Return one minus the mean probability that a source gives the label, for each class.
-
-    It is computed from the log-odds, so that sources which have memorised their training images, with probabilities
-    that round to 1, can still be compared.
-
-    Args:
-        logits_NC: Logits of the source, ``[N, C]``.
-        labels_N: True classes, ``int64 [N]``.
-
-    Returns:
-        The mean errors ``float64 [C]``; 0 for classes without samples.
-    """
-    error_N = (-log_odds(logits_NC[None], labels_N)[0]).double().sigmoid()
-    sum_C = error_N.new_zeros(logits_NC.shape[1]).index_add(0, labels_N, error_N)
-    count_C = torch.zeros_like(sum_C).index_add(0, labels_N, torch.ones_like(error_N))
-    return sum_C / count_C.clamp_min(1)

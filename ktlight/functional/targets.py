@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ktlight.functional.confidence import log_odds
+from ktlight.functional.pooling import convex_pool_weights, relative_to_label, weighted_sum
 from ktlight.functional.precision import full_precision
 from ktlight.functional.routing import LEFT_OUT, most_confident, select_target
 
@@ -41,28 +42,7 @@ def linear_target(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
     Returns:
         The target logits ``[B, C]``, in float32 or wider.
     """
-    return _combine(linear_weights(logits_NBC, labels_B), full_precision(logits_NBC))
-
-
-@torch.no_grad()
-def linear_weights(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
-    """Solve ``min_w mean_b CE(sum_n w_n z_nb, y_b)`` with ``w >= 0`` and ``sum w = 1``, a convex problem.
-
-    Takes interior-point Newton steps under a shrinking logarithmic barrier, a fixed number of them to avoid
-    synchronising with the device. Networks that the objective does not distinguish share their weight equally.
-
-    Args:
-        logits_NBC: Logits of the networks, ``[N, B, C]``.
-        labels_B: True classes, ``int64 [B]``.
-
-    Returns:
-        The weights ``[N]``, all positive (near 0 for a network that is best left out), in float32 or wider.
-    """
-    margins_NBC = _relative_to_label(logits_NBC, labels_B)
-    weights_N = margins_NBC.new_full((len(margins_NBC),), 1 / len(margins_NBC))
-    for step in range(_NEWTON_STEPS):
-        weights_N = _newton_step(weights_N, margins_NBC, barrier=_FIRST_BARRIER * _BARRIER_DECAY**step)
-    return weights_N / weights_N.sum()
+    return weighted_sum(convex_pool_weights(logits_NBC, labels_B), full_precision(logits_NBC))
 
 
 @torch.no_grad()
@@ -76,7 +56,7 @@ def minlogit_target(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
     Returns:
         The target logits ``[B, C]``, in float32 or wider; 0 at the label.
     """
-    return _relative_to_label(logits_NBC, labels_B).amin(0)
+    return relative_to_label(logits_NBC, labels_B).amin(0)
 
 
 @torch.no_grad()
@@ -133,7 +113,7 @@ def general_target(logits_NBC: Tensor, weights_N: Tensor) -> Tensor:
     Returns:
         Log-probabilities ``[B, C]``, finite, in float32 or wider; their softmax is the target.
     """
-    probability_BC = _combine(weights_N, full_precision(logits_NBC).softmax(-1))
+    probability_BC = weighted_sum(weights_N, full_precision(logits_NBC).softmax(-1))
     clipped_BC = probability_BC.clamp_min(torch.finfo(probability_BC.dtype).tiny)
     return clipped_BC.log().log_softmax(-1)
 
@@ -161,47 +141,8 @@ def bidirectional_teacher(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
     return last_B.masked_fill(shared_B, LEFT_OUT)
 
 
-_NEWTON_STEPS = 24
-_FIRST_BARRIER = 0.1
-_BARRIER_DECAY = 0.6
-_STEP_SIZES = 8
-
-
-def _newton_step(weights_N: Tensor, margins_NBC: Tensor, barrier: float) -> Tensor:
-    """Lower ``mean_b logsumexp_c(sum_n w_n r_nbc) - barrier sum_n log w_n`` along its Newton direction."""
-    logits_BC = _combine(weights_N, margins_NBC)
-    probability_BC = logits_BC.softmax(-1)
-    mean_NB = (probability_BC * margins_NBC).sum(-1)
-    centred_NBC = margins_NBC - mean_NB[..., None]
-    hessian_NN = (probability_BC * centred_NBC[:, None] * centred_NBC).sum(-1).mean(-1)
-
-    # In relative steps x = dw / w the system stays well conditioned as a weight vanishes; w'x = 0 preserves the sum.
-    system_NN = weights_N[:, None] * hessian_NN * weights_N + barrier * _identity_like(hessian_NN)
-    descent_N = barrier - weights_N * mean_NB.mean(-1)
-    solution_N2: Tensor = torch.linalg.solve_ex(system_NN, torch.stack((descent_N, weights_N), -1)).result
-    free_N, constraint_N = solution_N2.unbind(-1)
-    relative_N = free_N - (weights_N * free_N).sum() / (weights_N * constraint_N).sum() * constraint_N
-
-    # A full Newton step overshoots where the objective is nearly piecewise linear: take the best of several lengths.
-    longest = (0.95 / (-relative_N).amax().clamp_min(1e-6)).clamp_max(1.0)
-    lengths_K = longest * 0.5 ** torch.arange(_STEP_SIZES, device=weights_N.device)
-    candidates_KN = weights_N * (1 + lengths_K[:, None] * relative_N)
-    logits_KBC = logits_BC + lengths_K[:, None, None] * _combine(weights_N * relative_N, margins_NBC)
-    merit_K = logits_KBC.logsumexp(-1).mean(-1) - barrier * candidates_KN.log().sum(-1)
-    return candidates_KN.index_select(0, merit_K.argmin(0, keepdim=True)).squeeze(0)
-
-
 def _identity_like(matrix_NN: Tensor) -> Tensor:
     return torch.eye(len(matrix_NN), dtype=matrix_NN.dtype, device=matrix_NN.device)
-
-
-def _combine(weights_N: Tensor, values_NBC: Tensor) -> Tensor:
-    return (weights_N[:, None, None] * values_NBC).sum(0)
-
-
-def _relative_to_label(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:
-    logits_NBC = full_precision(logits_NBC)
-    return logits_NBC - logits_NBC.gather(-1, _label_index(logits_NBC, labels_B))
 
 
 def _label_index(logits_NBC: Tensor, labels_B: Tensor) -> Tensor:

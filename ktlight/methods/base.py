@@ -141,7 +141,13 @@ class TransferMethod(LightningModule, ABC, Generic[AnyBatch]):
         self.networks = nn.ModuleList([*learners, *self.networks[self.learners :]])
 
     def on_train_start(self) -> None:
-        """Put the networks in training mode; parts with nothing to learn keep their BatchNorm statistics."""
+        """Put the networks in training mode; parts with nothing to learn keep their BatchNorm statistics.
+
+        What was measured to decide whether others keep theirs may differ between processes: the first one's counts.
+        """
+        if self._trainer is not None and self.trainer.world_size > 1:
+            for network in self.networks:
+                network.keeps_statistics = self.trainer.strategy.broadcast(network.keeps_statistics)
         self.train()
         for module in self.networks.modules():
             parameters = list(module.parameters())

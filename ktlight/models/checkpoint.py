@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from ktlight.errors import UserError, nearest
+from ktlight.errors import NotThere, UserError, nearest
 from ktlight.models.spec import ModelConfig
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -27,13 +27,13 @@ def find_checkpoint(checkpoint: str) -> Path:
     """Return the path of a local checkpoint, a file or a folder.
 
     Raises:
-        UserError: If it does not exist; the message suggests the nearest name in the same folder.
+        NotThere: It does not exist; the message suggests the nearest name in the same folder.
     """
     path = Path(checkpoint).expanduser()
     if path.exists():
         return path
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    raise UserError(f"There is no checkpoint at {path}.{nearest(path.name, siblings)}")
+    raise NotThere(f"There is no checkpoint at {path}.{nearest(path.name, siblings)}")
 
 
 def read_folder_config(folder: Path, library: str = "timm") -> dict[str, Any]:

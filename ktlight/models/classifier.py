@@ -15,6 +15,7 @@ from ktlight.models.network import check_input_size
 from ktlight.models.preprocess import Preprocess
 from ktlight.models.provenance import Provenance
 
+BatchNorm = nn.modules.batchnorm._BatchNorm
 Identity = tuple[str, str | None]
 """Hash of a model's weights, and the identity of its label map, None if it has none."""
 
@@ -36,6 +37,7 @@ class Classifier(nn.Module):
         class_names: In the order of the logits; None if nothing says that these are its classes.
         provenance: Where the weights came from; None if unknown.
         frozen: Whether it can no longer change.
+        keeps_statistics: Whether its BatchNorm layers compute with the statistics it came with even in training.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -55,6 +57,7 @@ class Classifier(nn.Module):
         self.num_classes = num_classes
         self.label_map: LabelMap | None = None
         self.frozen = False
+        self.keeps_statistics = False
         self._hash: str | None = None
 
     @classmethod
@@ -146,8 +149,12 @@ class Classifier(nn.Module):
             tap.listening, tap.seen = False, []
 
     def train(self, mode: bool = True) -> Self:
-        """Switch between training and evaluation; a frozen copy stays in evaluation."""
-        return super().train(mode and not self.frozen)
+        """Switch between training and evaluation; a frozen copy stays in evaluation, and so do kept statistics."""
+        super().train(mode and not self.frozen)
+        if self.keeps_statistics:
+            for layer in batchnorm_layers(self.network):
+                layer.training = False  # not what a layer of timm contains
+        return self
 
     def frozen_copy(self) -> Self:
         """Return a copy that cannot change: no gradients, and evaluation mode even after ``train()``.
@@ -171,6 +178,11 @@ class Classifier(nn.Module):
         if self._hash is None:
             self._hash = _state_hash(self.network)
         return self._hash
+
+
+def batchnorm_layers(network: nn.Module) -> list[BatchNorm]:
+    """Return a network's BatchNorm layers that have statistics."""
+    return [layer for layer in network.modules() if isinstance(layer, BatchNorm) and layer.track_running_stats]
 
 
 def _state_hash(network: nn.Module) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ktlight.errors import UserError, nearest
+from ktlight.errors import NotThere, UserError, nearest
 from ktlight.models.classifier import Classifier
 from ktlight.models.export import export_classifier
 from ktlight.models.libraries.library import library_of
@@ -100,7 +100,8 @@ class Zoo:
         """Return the model with a name, given or generated: from this data set if there is one, else from any other.
 
         Raises:
-            UserError: If there is none, or several from other data sets.
+            NotThere: There is none.
+            UserError: There are several from other data sets.
         """
         everywhere = self.entries()
         found = [entry for entry in everywhere if name in (*entry.given, entry.folder.name)]
@@ -113,7 +114,7 @@ class Zoo:
                 f"{', '.join(ZOO_PREFIX + entry.folder.name for entry in found)}"
             )
         hint = nearest(name, [each for entry in everywhere for each in (*entry.given, entry.folder.name)])
-        raise UserError(f"the zoo has no model {name}.{hint} `python run.py task=zoo` lists the models of a data set.")
+        raise NotThere(f"the zoo has no model {name}.{hint} `python run.py task=zoo` lists the models of a data set.")
 
     @contextmanager
     def lock(self, recipe: Recipe) -> Iterator[None]:

@@ -56,7 +56,7 @@ class Methods:
             rule = routing_rule(config, cast(TransferMethod[Any], method), self.networks)
             if rule is None:
                 raise UserError(f"method={name} learns from no teacher, so there is none to recommend for it")
-            if rule.prepared_on == "holdout":
+            if rule.needs_holdout:
                 raise UserError(
                     f"the router of method={name} learns from data.holdout's images, on which a probe is measured: "
                     "choose another router"

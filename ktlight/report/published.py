@@ -25,6 +25,11 @@ def print_report(results: Mapping[str, Any], page: Path) -> None:
     for samples, rows in groupby(results["success"], lambda row: row["samples"]):
         console.print(escape(f"{samples}: median success over students in %, mean delta over pairs"))
         console.print(fitted(_columns(list(rows)), console.width))
+    for (samples, part), rows in groupby(results["claims"], lambda row: (row["samples"], row["part"])):
+        measured = [row for row in rows if row["figure"]]
+        of_it = " of the head alone" if part == "head" else ""
+        console.print(escape(f"{samples}: claims{of_it}, with 95% intervals"))
+        console.print(fitted(_claim_columns(measured), console.width))
     if results["missing"]:
         console.print(f"missing    {results['missing']} runs of the grid (tables/missing.csv)")
     for task, count in results["other_runs"].items():
@@ -60,6 +65,11 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
         Column("delta", [f"{row['mean_delta']:+.3f}" for row in rows]),
         *(ours if known("pairs") else []),
     ]
+
+
+def _claim_columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    widths = {"claim": 26, "verdict": 13, "figure": 36}
+    return [Column(name, [row[name] for row in rows], right=False, fold=width) for name, width in widths.items()]
 
 
 def _interval(row: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -17,7 +17,7 @@ class Finished(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """A folder with an unusable ``results.json``, and the reason."""
+    """A folder with an unusable ``results.json``, or a csv file that is no table of runs, and the reason."""
 
     folder: Path
     reason: str
@@ -38,15 +38,39 @@ def folders_of(patterns: str | Sequence[str], typed: str = "runs=") -> list[Path
     """
     found: set[Path] = set()
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        base = Path(pattern.removesuffix("/**"))
-        start = Path(base.anchor)
-        folders = [path for path in start.glob(str(base.relative_to(start))) if path.is_dir()]
+        folders = [path for path in _matching(pattern) if path.is_dir()]
         if not folders:
             raise UserError(
                 f"{typed}{pattern}: there is no such folder. Give folders with runs, as in '{typed}runs/**'"
             )
         found.update(folders)
     return sorted(folder for folder in found if not found.intersection(folder.parents))
+
+
+def folders_and_tables_of(patterns: Sequence[str]) -> tuple[list[Path], list[Path]]:
+    """Return the folders that patterns name, as `folders_of` does, and the csv files, sorted.
+
+    Raises:
+        UserError: If one names neither.
+    """
+    matching = {pattern: _matching(pattern) for pattern in patterns}
+    tables = {path for paths in matching.values() for path in paths if path.suffix == ".csv" and path.is_file()}
+    others = [
+        pattern
+        for pattern, paths in matching.items()
+        if tables.isdisjoint(paths) or any(path.is_dir() for path in paths)
+    ]
+    if absent := [pattern for pattern in others if pattern.endswith(".csv") and not matching[pattern]]:
+        raise UserError(
+            f"runs={absent[0]}: there is no such file. Give tables/runs.csv of a report, or folders of runs"
+        )
+    return folders_of(others), sorted(tables)
+
+
+def _matching(pattern: str) -> list[Path]:
+    base = Path(pattern.removesuffix("/**"))
+    start = Path(base.anchor)
+    return list(start.glob(str(base.relative_to(start))))
 
 
 def read_runs(folders: Iterable[Path]) -> tuple[list[Finished], list[Unreadable]]:

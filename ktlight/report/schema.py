@@ -49,7 +49,7 @@ class Results(TypedDict):
     Attributes:
         schema: `SCHEMA` of the writer.
         task: Name of the task.
-        seconds: Duration of each phase: load, before, train, after, write.
+        seconds: Duration of each phase: load, before, train (in a pack, the run's own part), after, write.
         versions: Versions of the packages that figures depend on.
     """
 
@@ -101,12 +101,16 @@ class Transfer(Measured):
     Attributes:
         evaluated_on: ``val`` or ``holdout``.
         part: The part of the student that learned: ``all``, also where there is no such field, or ``head``.
+        batchnorm: Of each network that learned and has BatchNorm layers, whether it trained with the statistics it came
+            with (``kept``), and what decided it; see `ktlight.stages.statistics.settle_statistics`. Where there is no
+            such field, none did.
         transfer_delta: ``acc_after - acc_before``, in points.
         transfer_delta_ci95: Its interval for paired predictions.
         mcnemar_p: Exact p-value of no change.
         transfer_rate: Percentage of the complementary knowledge that the student now has; None if there was none.
         flip_entropy: Entropy in nats of the classes of the complementary knowledge.
         top20_classes: The fewest classes that hold 20% of it.
+        has_teacher: Whether a teacher has a say, also where there is no such field; not in a control.
         teacher_share: Percentage of the training samples that teachers taught; None without a router.
         teachers: The figures of each of several teachers.
         stages: Teacher, epochs and change of each stage of a schedule.
@@ -141,6 +145,8 @@ class Transfer(Measured):
     weights_before: str
     weights_after: str
     part: NotRequired[str]
+    batchnorm: NotRequired[dict[str, dict[str, Any]]]
+    has_teacher: NotRequired[bool]
     teachers: NotRequired[list[dict[str, Any]]]
     stages: NotRequired[list[dict[str, Any]]]
     average: NotRequired[dict[str, float]]

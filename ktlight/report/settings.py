@@ -8,7 +8,7 @@ FIELDS = ("method", "teacher", "student", "data", "seed")
 IMPLIED = ("teachers", "experiment")
 """Options whose effect is mostly visible in others."""
 UNSEEN = (
-    "task", "resume", "hydra", "logger", "page", "launcher", "trainer.progress",
+    "task", "resume", "hydra", "logger", "page", "launcher", "sweep", "trainer.progress",
     "trainer.checkpoint_every_seconds", "data.workers",
 )  # fmt: skip
 """Options and groups that change no result."""

@@ -1,150 +1,164 @@
-"""Routing rules that compare the sources' confidence.
+"""Routing rules that compare how far each source can be trusted on a sample.
 
 All accept any number of sources; ties go to the lowest index, hence to the initial student.
 """
 
+from abc import abstractmethod
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-from ktlight.errors import UserError
 from ktlight.functional.calibration import fit_temperature
-from ktlight.functional.confidence import entropy, margin
-from ktlight.functional.routing import class_errors, most_confident, select_target
+from ktlight.functional.confidence import entropy, log_odds, margin, with_none_of_these
+from ktlight.functional.expertise import class_expertise
+from ktlight.functional.routing import select_target
 from ktlight.limits import NotNegative
-from ktlight.routing.rules import Routing, RoutingRule
+from ktlight.routing.rules import Routing, RoutingRule, check_held_out
 from ktlight.types import Batch
 
 
-class Margin(RoutingRule):
+class ComparingRule(RoutingRule):
+    """The source that deserves the most trust teaches: by a measure of confidence, and by what it got right before.
+
+    Held-out images say how far a source's confidence goes (`calibrate`) and which classes it knows (`expertise`). Both
+    are used only to compare. The target keeps the source's own logits: a calibrated target from the initial student
+    would move the student on the very samples meant to keep it in place.
+
+    Args:
+        use_labels: Ask each source about the true class; otherwise about the class that it predicts itself.
+        retain_weight: Of the samples that the initial student keeps.
+        mapped_mass: Count what a teacher with other classes believes not to be in the data's as one more class.
+        calibrate: Compare after temperature scaling of each source on held-out images.
+        expertise: Add the log-odds of being right on the class asked about, estimated on held-out images: the weight of
+            an independent voter (Nitzan and Paroush, International Economic Review 1982).
+    """
+
+    ratio: bool = False
+    """Whether the measure is a ratio of two probabilities, to which the others are nothing at any temperature."""
+
+    def __init__(
+        self,
+        use_labels: bool,
+        retain_weight: NotNegative = 1.0,
+        mapped_mass: bool = False,
+        calibrate: bool = False,
+        expertise: bool = False,
+    ) -> None:
+        self.use_labels = use_labels
+        self.retain_weight = retain_weight
+        self.mapped_mass = mapped_mass
+        self.calibrate = calibrate
+        self.expertise = expertise
+        self.needs_holdout = calibrate or expertise
+        self.needs_full_logits = self.needs_full_logits or (calibrate and not self.ratio)
+        self.temperature_M: Tensor | None = None
+        self.expertise_MC: Tensor | None = None
+
+    @abstractmethod
+    def measure(self, logits_MBC: Tensor, classes_MB: Tensor) -> Tensor:
+        """Return each source's confidence in a class of each sample, in nats, ``[M, B]``."""
+
+    def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> Mapping[str, Tensor]:
+        """Fit each source's temperature, and estimate its expertise on each class."""
+        fitted: dict[str, Tensor] = {}
+        if not self.needs_holdout:
+            return fitted
+        check_held_out(labels_N)
+        if self.calibrate:
+            self.temperature_M = torch.stack([fit_temperature(logits_NC, labels_N) for logits_NC in logits_MNC])
+            fitted["temperature"] = self.temperature_M
+        if self.expertise:
+            prediction_MN = logits_MNC.argmax(2)
+            right_MN = prediction_MN == labels_N
+            classes_MN = labels_N.expand_as(prediction_MN) if self.use_labels else prediction_MN
+            estimates = [
+                class_expertise(right_N, classes_N, logits_MNC.shape[2])
+                for right_N, classes_N in zip(right_MN, classes_MN, strict=True)
+            ]
+            self.expertise_MC = torch.stack([expertise_C for expertise_C, _ in estimates]).logit()
+            fitted["accuracy"] = right_MN.double().mean(1)
+            fitted["correlation within classes"] = torch.stack([rho for _, rho in estimates])
+            best_C = self.expertise_MC.argmax(0)
+            fitted["classes known best"] = (best_C == torch.arange(len(logits_MNC))[:, None]).sum(1)
+        return fitted
+
+    def trust(self, logits_MBC: Tensor, batch: Batch) -> Tensor:
+        """Return how far each source is trusted on each sample, in nats, ``[M, B]``."""
+        prediction_MB = logits_MBC.argmax(2)
+        classes_MB = batch["label"].expand_as(prediction_MB) if self.use_labels else prediction_MB
+        if self.calibrate:
+            # The first batch moves what was learned to its device, without blocking.
+            self.temperature_M = check_held_out(self.temperature_M).to(logits_MBC, non_blocking=True)
+            logits_MBC = logits_MBC / self.temperature_M[:, None, None]
+        if self.mapped_mass and "mapped_mass" in batch:
+            logits_MBC = with_none_of_these(logits_MBC, batch["mapped_mass"])
+        trust_MB = self.measure(logits_MBC, classes_MB)
+        if self.expertise:
+            self.expertise_MC = check_held_out(self.expertise_MC).to(trust_MB, non_blocking=True)
+            trust_MB = trust_MB + self.expertise_MC.gather(1, classes_MB)
+        return trust_MB
+
+    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
+        """Return the argmax of the trust over the sources."""
+        source_B = self.trust(logits_MBC, batch).argmax(0)
+        return Routing(source_B, select_target(logits_MBC, source_B))
+
+
+class MostConfident(ComparingRule):
+    """Data partitioning (arXiv 2310.17653, sec. 4): the source that gives the class the highest probability teaches."""
+
+    def measure(self, logits_MBC: Tensor, classes_MB: Tensor) -> Tensor:
+        """Return the log-odds."""
+        return log_odds(logits_MBC, classes_MB)
+
+
+class Margin(ComparingRule):
     """The source with the largest margin of the class over the strongest other class teaches.
 
     With labels, a source that predicts the true class always beats one that does not. Comparing probabilities does not
     guarantee that: a source that gives the label 0.3 and every other class less is right, yet loses to one that gives
     the label 0.4 and another class 0.6.
-
-    Args:
-        use_labels: Use the margin of the true class; otherwise of the class that each source itself predicts.
-        retain_weight: Of the samples that the initial student keeps.
     """
 
-    def __init__(self, use_labels: bool, retain_weight: NotNegative = 1.0) -> None:
-        self.use_labels = use_labels
-        self.retain_weight = retain_weight
+    ratio = True
 
-    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
-        """Return the argmax of the margin over the sources."""
-        source_B = margin(logits_MBC, batch["label"] if self.use_labels else None).argmax(0)
-        return Routing(source_B, select_target(logits_MBC, source_B))
+    def measure(self, logits_MBC: Tensor, classes_MB: Tensor) -> Tensor:
+        """Return the margin."""
+        return margin(logits_MBC, classes_MB)
 
 
-class Entropy(RoutingRule):
-    """The source whose prediction has the lowest entropy teaches; needs no labels.
-
-    Args:
-        retain_weight: Of the samples that the initial student keeps.
-    """
+class Entropy(ComparingRule):
+    """The source whose prediction has the lowest entropy teaches; needs no labels but those of held-out images."""
 
     needs_full_logits = True
 
-    def __init__(self, retain_weight: NotNegative = 1.0) -> None:
-        self.retain_weight = retain_weight
+    def __init__(
+        self,
+        retain_weight: NotNegative = 1.0,
+        mapped_mass: bool = False,
+        calibrate: bool = False,
+        expertise: bool = False,
+    ) -> None:
+        super().__init__(False, retain_weight, mapped_mass, calibrate, expertise)
 
-    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
-        """Return the argmin of the entropy over the sources."""
-        source_B = entropy(logits_MBC).argmin(0)
-        return Routing(source_B, select_target(logits_MBC, source_B))
-
-
-class Calibrated(RoutingRule):
-    """The most confident source teaches, after temperature scaling of each source on held-out images.
-
-    Calibrated logits are used only for the comparison. The target keeps the source's own logits: a calibrated target
-    from the initial student would move the student on the very samples meant to keep it in place.
-
-    Args:
-        use_labels: Compare the probabilities of the true class; otherwise the highest probability of any class.
-            Calibration itself always uses the labels of the held-out images.
-        retain_weight: Of the samples that the initial student keeps.
-    """
-
-    prepared_on = "holdout"
-    needs_full_logits = True  # a temperature moves the mass of all classes
-
-    def __init__(self, use_labels: bool, retain_weight: NotNegative = 1.0) -> None:
-        self.use_labels = use_labels
-        self.retain_weight = retain_weight
-        self.temperature_M: Tensor | None = None
-
-    def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> None:
-        """Fit each source's temperature."""
-        if len(labels_N) == 0:
-            raise _not_calibrated()
-        self.temperature_M = torch.stack([fit_temperature(logits_NC, labels_N) for logits_NC in logits_MNC])
-
-    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
-        """Return the argmax of calibrated confidence over the sources."""
-        if self.temperature_M is None:
-            raise _not_calibrated()
-        # The first batch moves the temperatures to its device, without blocking.
-        self.temperature_M = self.temperature_M.to(logits_MBC, non_blocking=True)
-        calibrated_MBC = logits_MBC / self.temperature_M[:, None, None]
-        source_B = most_confident(calibrated_MBC, batch["label"] if self.use_labels else None)
-        return Routing(source_B, select_target(logits_MBC, source_B))
+    def measure(self, logits_MBC: Tensor, classes_MB: Tensor) -> Tensor:
+        """Return the negative entropy, the log-probability that the source expects its own draws to have."""
+        return -entropy(logits_MBC)
 
 
-class Classwise(RoutingRule):
-    """Each class is taught by its expert: the source with the highest mean label probability on its training images.
+class Classwise(ComparingRule):
+    """Each class is taught by its expert: the source with the highest accuracy on its held-out images, shrunk.
 
-    Mean probabilities rather than accuracies, since sources are often right on nearly all of their training images;
-    compared as one minus the mean, which stays precise near 1. On memorised images this still measures memorisation
-    more than knowledge. Classes without images are taught by the initial student.
+    The expertise of the other rules alone, without the confidence on the sample.
 
     Args:
         retain_weight: Of the samples that the initial student keeps.
     """
-
-    prepared_on = "training"
 
     def __init__(self, retain_weight: NotNegative = 1.0) -> None:
-        self.retain_weight = retain_weight
-        self.expert_C: Tensor | None = None
+        super().__init__(use_labels=True, retain_weight=retain_weight, expertise=True)
 
-    def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> None:
-        """Find the expert of each class."""
-        # One at a time on the CPU, where summation order is fixed, so that identical sources tie to the last bit.
-        labels_N = labels_N.cpu()
-        self.expert_C = torch.stack([class_errors(logits_NC.cpu(), labels_N) for logits_NC in logits_MNC]).argmin(0)
-
-    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
-        """Return the expert of each sample's class."""
-        assert self.expert_C is not None  # the task has prepared the rule
-        # The first batch moves the experts to its device, without blocking.
-        self.expert_C = self.expert_C.to(logits_MBC.device, non_blocking=True)
-        source_B = self.expert_C[batch["label"]]
-        return Routing(source_B, select_target(logits_MBC, source_B))
-
-
-def _not_calibrated() -> UserError:
-    return UserError("router=calibrated compares the sources on held-out training images: set data.holdout=0.1")
-
-
-class MostConfident(RoutingRule):
-    """Data partitioning (arXiv 2310.17653, sec. 4): the most confident source teaches; ties go to the initial student.
-
-    Args:
-        use_labels: Compare the probabilities of the true class; otherwise the highest probability of any class.
-        retain_weight: Of the samples that the initial student keeps.
-        mapped_mass: Multiply the confidence of a teacher with other classes by its mapped mass: the share of its belief
-            that is about the data's classes at all.
-    """
-
-    def __init__(self, use_labels: bool, retain_weight: NotNegative = 1.0, mapped_mass: bool = False) -> None:
-        self.use_labels = use_labels
-        self.retain_weight = retain_weight
-        self.mapped_mass = mapped_mass
-
-    def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
-        """Return the argmax of confidence over the sources."""
-        mass_MB = batch.get("mapped_mass") if self.mapped_mass else None
-        source_B = most_confident(logits_MBC, batch["label"] if self.use_labels else None, mass_MB)
-        return Routing(source_B, select_target(logits_MBC, source_B))
+    def measure(self, logits_MBC: Tensor, classes_MB: Tensor) -> Tensor:
+        """Return 0: all samples are alike."""
+        return torch.zeros_like(classes_MB, dtype=torch.float64)

@@ -5,11 +5,12 @@ learns about the sources before training.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
+from ktlight.errors import UserError
 from ktlight.types import Batch, LogitSource
 
 Source = TypeVar("Source", bound=LogitSource)
@@ -32,8 +33,8 @@ class RoutingRule(ABC):
 
     needs_student: bool = False
     """Whether the rule needs the *current* student's logits, which costs one more forward pass."""
-    prepared_on: Literal["holdout", "training"] | None = None
-    """The plain images on which `prepare` needs the candidates' logits before training starts."""
+    needs_holdout: bool = False
+    """Whether `prepare` needs the candidates' logits on held-out images before training starts."""
     needs_full_logits: bool = False
     """Whether the choice depends on more than the label's logit, the largest ones and their probabilities."""
     has_features: bool = True
@@ -47,8 +48,13 @@ class RoutingRule(ABC):
         """Return the sources that the rule chooses from; the others need not be computed."""
         return list(sources[1:] if self.teachers_only else sources)
 
-    def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> None:  # noqa: B027
-        """Learn about the candidates from their logits on the images that `prepared_on` names."""
+    def prepare(self, logits_MNC: Tensor, labels_N: Tensor) -> Mapping[str, Tensor]:
+        """Learn about the candidates from their logits on plain held-out images, if it `needs_holdout`.
+
+        Returns:
+            By name, the numbers found, one a candidate, ``[M]``: for people to see.
+        """
+        return {}
 
     @abstractmethod
     def __call__(self, logits_MBC: Tensor, batch: Batch, student_BC: Tensor | None) -> Routing:
@@ -59,3 +65,10 @@ class RoutingRule(ABC):
             batch: The batch, whose labels and indices a rule may use.
             student_BC: Logits of the current student, if the rule needs them.
         """
+
+
+def check_held_out(learned: Tensor | None) -> Tensor:
+    """Return what is learned from held-out images, or their labels; raise `UserError` if there are none."""
+    if learned is None or len(learned) == 0:
+        raise UserError("the router compares the sources on held-out training images: set data.holdout=0.1")
+    return learned

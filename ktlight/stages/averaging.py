@@ -1,24 +1,19 @@
-"""Weight averages as usable networks: recomputed BatchNorm statistics, and scores on held-out images."""
+"""Weight averages as usable networks, and their scores on held-out images."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ktlight.answers.ask import all_logits
 from ktlight.functional.averages import average_states
-from ktlight.functional.randomness import SAMPLE_STREAM, random_order
 from ktlight.models.classifier import Classifier
 from ktlight.report.results import accuracy
 from ktlight.stages.setting import Setting
+from ktlight.stages.statistics import statistics_images, statistics_layers, take_statistics
 from ktlight.training.processes import agreed
-
-STATISTICS_IMAGES = 2048
-BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 class Score(NamedTuple):
@@ -36,7 +31,7 @@ class Score(NamedTuple):
 def average_into(
     classifier: Classifier, states: Sequence[Mapping[str, Tensor]], weights: Sequence[float], setting: Setting
 ) -> None:
-    """Load the weighted mean of networks into a classifier, and recompute its BatchNorm statistics.
+    """Load the weighted mean of networks into a classifier, and recompute BatchNorm statistics that it does not keep.
 
     Statistics cannot be averaged: they are recomputed on up to 2,048 training images in their first view.
     """
@@ -44,31 +39,8 @@ def average_into(
     classifier.network.load_state_dict(average_states(states, weights))
     classifier.to(device).eval()
     if layers := statistics_layers(classifier):
-        view = setting.data.training_view(0)
-        some = np.sort(random_order(view.rows, SAMPLE_STREAM, setting.config.seed)[:STATISTICS_IMAGES])
-        batches = replace(view, rows=some).batches()
+        batches = statistics_images(setting.data.training_view(0), setting.config.seed).batches()
         take_statistics(classifier, layers, (batch["image"].to(device) for batch in batches))
-
-
-def statistics_layers(module: nn.Module) -> list[BatchNorm]:
-    """Return the BatchNorm layers whose statistics changed: those with trainable parameters."""
-    layers = [layer for layer in module.modules() if isinstance(layer, BatchNorm) and layer.track_running_stats]
-    return [layer for layer in layers if any(p.requires_grad for p in layer.parameters()) or not layer.affine]
-
-
-@torch.no_grad()
-def take_statistics(classifier: Classifier, layers: Sequence[BatchNorm], images: Iterable[Tensor]) -> None:
-    """Set the layers' statistics to averages over batches of images; all other parts stay in evaluation mode."""
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # equal weight for every batch
-        layer.train()
-    for image in images:
-        classifier(image)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-        layer.eval()
 
 
 class HeldOut(NamedTuple):

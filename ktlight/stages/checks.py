@@ -34,6 +34,11 @@ def check_method(
     if config.method._target_ is None:
         check_untrained(config)
         return None, None
+    if config.transfer.batchnorm == "own" and config.trainer.sync_batchnorm:
+        raise UserError(
+            "trainer.sync_batchnorm=true takes statistics over the batches of all GPUs, transfer.batchnorm=own takes "
+            "none of any batch: leave one of them out"
+        )
     stages = 1 if config.schedule.name == "parallel" else len(models) - 1
     stage_epochs(config.schedule.total_epochs, 1, stages)
     together = dict(list(models.items())[: 2 if stages > 1 else None])
@@ -77,7 +82,7 @@ def check_holdout(
         f"guard={config.guard.name}": config.guard.name != "off",
         "schedule.average=greedy": config.schedule.get("average") == "greedy",
         f"method={config.method.name}": method.needs_holdout,
-        "the router": rule is not None and rule.prepared_on == "holdout",
+        "the router": rule is not None and rule.needs_holdout,
     }
     deciders = [name for name, is_so in decides.items() if is_so]
     for what in deciders:

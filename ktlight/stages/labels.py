@@ -64,8 +64,9 @@ def learn_label_map(classifier: Classifier, data: ImageDataModule, outputs: Outp
         return classifier
     images = data.training_images(classifier.framing)
     counts_ZC = torch.zeros(label_map.own_classes, label_map.num_classes, dtype=torch.float64)
-    labels = torch.split(torch.from_numpy(images.labels), images.batch_size)
-    for own_logits_BZ, labels_B in zip(ask_in_own_classes(classifier, images, outputs), labels, strict=True):
+    labels_N = torch.from_numpy(images.labels)
+    for own_logits_BZ in ask_in_own_classes(classifier, images, outputs):  # batches of whatever size
+        labels_B, labels_N = labels_N[: len(own_logits_BZ)], labels_N[len(own_logits_BZ) :]
         counts_ZC += count_together(own_logits_BZ, labels_B, label_map.num_classes)
     classifier.answer_in(learned_map(learned_weights(counts_ZC)))
     logger.info(

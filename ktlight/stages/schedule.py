@@ -51,6 +51,7 @@ class Outcome:
         epochs: Total number of epochs.
         stages: The stages, if there are several.
         average: For a soup, the weight of each stage's student, by teacher.
+        seconds: In a pack, the run's own part of the time.
     """
 
     learners: int
@@ -58,6 +59,7 @@ class Outcome:
     epochs: int
     stages: tuple[Stage, ...] = ()
     average: Mapping[str, float] | None = None
+    seconds: float | None = None
 
 
 def parallel(setting: Setting, student: Classifier, teachers: Teachers, folder: RunFolder, before: Answers) -> Outcome:

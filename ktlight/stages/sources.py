@@ -1,6 +1,6 @@
 """The sources that teach in a stage, and the rule that chooses among them."""
 
-import re
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +23,8 @@ from ktlight.routing.router import SampleRouter
 from ktlight.routing.rules import RoutingRule
 from ktlight.stages.setting import Setting
 from ktlight.store.form import Full, make_form
+
+logger = logging.getLogger(__name__)
 
 
 def routing_rule(
@@ -51,8 +53,7 @@ def check_kept_logits(config: DictConfig, rule: RoutingRule, method: TransferMet
         return
     mend = f"but store.top_k={kept} keeps only the largest besides the label's: use store.top_k=null or store=off"
     if rule.needs_full_logits:
-        name = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(rule).__name__).lower()
-        raise UserError(f"router={name} compares what all logits say, {mend}")
+        raise UserError(f"the router compares what all logits say, {mend}")
     if method.needs_full_logits or method.standardize_logits:
         name = f"method={config.method.name}{' method.standardize_logits=true' * method.standardize_logits}"
         raise UserError(f"the loss of {name} depends on all logits of the target, {mend}")
@@ -95,17 +96,19 @@ def router_over(
 
 
 def prepared(rule: RoutingRule, initial: Mapping[str, Classifier], setting: Setting) -> list[LiveSource]:
-    """Return the candidates of a rule, once it has seen what they say of the plain training images that it asks for."""
+    """Return the candidates of a rule, once it has seen what they say of the held-out images, if it needs them."""
     candidates = rule.candidates([LiveSource(name, model) for name, model in initial.items()])
-    if rule.prepared_on is None:
+    if not rule.needs_holdout:
         return candidates
-    data = setting.data
-    shown = data.holdout_images if rule.prepared_on == "holdout" else data.training_images
+    shown = setting.data.holdout_images
     images = [shown(candidate.classifier.framing) for candidate in candidates]
     logits = [
         complete_logits(candidate.classifier, initial["student"], shown, setting.outputs) for candidate in candidates
     ]
-    rule.prepare(torch.stack(logits), torch.from_numpy(images[0].labels))
+    learned = rule.prepare(torch.stack(logits), torch.from_numpy(images[0].labels))
+    for what, numbers_M in learned.items():
+        said = (f"{each.name} {number:.4g}" for each, number in zip(candidates, numbers_M.tolist(), strict=True))
+        logger.info("The router has learned from %d images: %s of %s", len(images[0].rows), what, ", ".join(said))
     return candidates
 
 

@@ -8,9 +8,11 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from ktlight.config.instantiate import make
+from ktlight.data.datamodule import ImageDataModule
 from ktlight.errors import UserError, nearest
 from ktlight.methods.base import TransferMethod
 from ktlight.models.classifier import Classifier
+from ktlight.report.curves import Curves
 from ktlight.report.folder import RunFolder
 from ktlight.stages.setting import Setting
 from ktlight.stages.sources import sample_router
@@ -32,10 +34,49 @@ class Learned:
     teacher_share: float | None
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """A stage that is ready to begin.
+
+    Attributes:
+        method: Over the networks.
+        data: As the method sees it.
+        callbacks: The sample router, if there is one, then the restraint, if there is one.
+        asked: The frozen models that the router may ask, by role.
+        teachers: The roles of the teachers.
+    """
+
+    method: TransferMethod[Any]
+    data: ImageDataModule
+    callbacks: list[Callback]
+    asked: Mapping[str, Classifier]
+    teachers: tuple[str, ...]
+
+    def learned(self, curves: Curves) -> Learned:
+        """Return the result of the stage."""
+        shares = [curves.mean(f"share/{role}") or 0.0 for role in self.teachers]
+        return Learned(self.method.learners, sum(shares) if self.method.routed else None)
+
+
 def learn(
     setting: Setting, student: Classifier, teachers: Mapping[str, Classifier], folder: RunFolder, epochs: int
 ) -> Learned:
-    """Train the student with teachers, given by role, for a number of epochs, writing to ``folder``.
+    """Train the student with teachers, given by role, for a number of epochs, writing to ``folder``."""
+    lesson = prepare(setting, student, teachers, epochs)
+    config = setting.config
+    curves = fit(
+        config.trainer, lesson.method, lesson.data, folder,
+        max_epochs=epochs,
+        resume=config.resume,
+        keep_end=setting.several_stages,
+        callbacks=lesson.callbacks,
+        loggers=setting.loggers,
+    )  # fmt: skip
+    return lesson.learned(curves)
+
+
+def prepare(setting: Setting, student: Classifier, teachers: Mapping[str, Classifier], epochs: int) -> Lesson:
+    """Return a stage of so many epochs.
 
     The student at the start is the stage's initial student: its frozen copy is source 0 of the router.
     """
@@ -44,16 +85,9 @@ def learn(
     method = build_method(config, [student, *teachers.values()])
     initial = {"student": student, **teachers} if method.routed else {}
     initial = {role: model.frozen_copy() for role, model in initial.items()}
-    curves = fit(
-        config.trainer, method, setting.data.seen_by(method.framings, method.views_at_once), folder,
-        max_epochs=epochs,
-        resume=config.resume,
-        keep_end=setting.several_stages,
-        callbacks=[*sample_router(setting, initial, epochs, method.needs_features), *restraint(config)],
-        loggers=setting.loggers,
-    )  # fmt: skip
-    shares = [curves.mean(f"share/{role}") or 0.0 for role in teachers]
-    return Learned(method.learners, sum(shares) if method.routed else None)
+    callbacks = [*sample_router(setting, initial, epochs, method.needs_features), *restraint(config)]
+    data = setting.data.seen_by(method.framings, method.views_at_once)
+    return Lesson(method, data, callbacks, initial, tuple(teachers))
 
 
 def build_method(config: DictConfig, networks: Sequence[Classifier]) -> TransferMethod[Any]:

@@ -32,12 +32,23 @@ class Rules(NamedTuple):
         retry: Whether runs that failed are repeated, whatever the reason.
         stop_after: The rest is not started if the first so many jobs fail alike; None: all are started at once.
         restart: Whether jobs that a launcher lost are started again: not where they may be waiting in a queue.
+        at_a_time: How many jobs run at a time: so that none of these places is empty, the first are a multiple of it.
     """
 
     resume: bool
     retry: bool = False
     stop_after: int | None = None
     restart: bool = False
+    at_a_time: int = 1
+
+    def first(self, jobs: int) -> int:
+        """Return how many of so many jobs are started before the rest; 0: all are started at once.
+
+        >>> Rules(True, stop_after=3, at_a_time=2).first(100), Rules(True, stop_after=3, at_a_time=2).first(4)
+        (4, 0)
+        """
+        several = 0 if self.stop_after is None else -(-self.stop_after // self.at_a_time) * self.at_a_time
+        return several if several < jobs else 0
 
 
 class Stopped(UserError):  # noqa: N818
@@ -93,7 +104,7 @@ def _phase(folder: Path, jobs: Sequence[Job], launch: Launch, rules: Rules) -> N
     alone = [each.job for each in found if each.kind == "memory" and each.job in left and not rules.retry]
     together = [job for job in left if job not in alone]
     begun = any(each.state == State.DONE for each in found)
-    first = 0 if begun or rules.stop_after is None or len(together) <= rules.stop_after else rules.stop_after
+    first = 0 if begun else rules.first(len(together))
     if first:
         _start(folder, together[:first], launch, rules)
         _check_first(folder, together[:first], len(together) - first, rules)

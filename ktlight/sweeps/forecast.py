@@ -10,7 +10,9 @@ from omegaconf import DictConfig
 
 from ktlight.answers.keys import keys_of
 from ktlight.answers.stored import OutputStore
+from ktlight.config.identity import digest, resolved
 from ktlight.config.instantiate import located
+from ktlight.config.models import kind_of
 from ktlight.data.datamodule import ImageDataModule
 from ktlight.data.dataset import ImageDataset
 from ktlight.errors import UserError
@@ -23,10 +25,12 @@ from ktlight.recommendation.cost import TRAINING, seconds_per_image
 from ktlight.stages.pretraining import on_the_spot, pretraining_recipe
 from ktlight.stages.trained import check_small_enough, weights_at_hand
 from ktlight.store.form import Full
-from ktlight.sweeps.preparation import asked_about_views
+from ktlight.sweeps.asked import asked_about_views, epochs_by_role
 from ktlight.training.assemble import data_module, load_dataset
 from ktlight.training.length import planned_epochs
 
+OF_WEIGHTS = ("data", "pretrain", "trainer")
+"""Groups of the config that a model's weights depend on."""
 TIMED = 32
 """Images of the batch whose forward pass is timed."""
 
@@ -90,13 +94,15 @@ class Setting(NamedTuple):
         data: The training on them.
         outputs: The store, and where models run.
         asked: The roles whose outputs on training views are stored.
+        weights: What a model's weights depend on besides the model: the same for most settings of a sweep.
     """
 
     config: DictConfig
     dataset: ImageDataset
     data: ImageDataModule
     outputs: OutputStore
-    asked: set[str]
+    asked: frozenset[str]
+    weights: str
 
 
 class Forecaster:
@@ -106,7 +112,7 @@ class Forecaster:
         self.datasets: dict[str, ImageDataset] = {}
         self.settings: dict[int, Setting] = {}
         self.known: dict[str, Known] = {}
-        self.names: dict[tuple[int, str, bool], str] = {}
+        self.names: dict[tuple[str, str, bool], str] = {}
         self.speed: dict[str, float] = {}
         self.counted: set[tuple[int, str, int]] = set()
         self.stored: dict[str, int] = {}
@@ -122,15 +128,17 @@ class Forecaster:
         target = config.method._target_
         learns = list(known) if target and located(target, "method").has_peers else ["student"]
         networks = [self.known[known[role]].network for role in learns]
-        epochs = planned_epochs(config, setting.data, networks) if config.method._target_ else 0
+        planned = planned_epochs(config, setting.data, networks) if config.method._target_ else 0
+        epochs = epochs_by_role(config, planned, list(task.models))
         for role, name in known.items():
             images = setting.data.num_eval if role in learns else 0
+            stored = kind_of(role) in setting.asked
             if role in learns:
-                images += setting.data.num_train * epochs * TRAINING
-            elif role not in setting.asked:
-                images += setting.data.num_train * epochs
+                images += setting.data.num_train * epochs[role] * TRAINING
+            elif not stored:
+                images += setting.data.num_train * epochs[role]
             self.seconds += self.known[name].seconds * images
-            self._store(setting, name, epochs if role in setting.asked else 0)
+            self._store(setting, name, epochs[role] if stored else 0)
 
     def result(self) -> Forecast:
         """Return the sums."""
@@ -154,12 +162,13 @@ class Forecaster:
             dataset, outputs = self.datasets[options], OutputStore(config)
             self.device = outputs.device.name
             data = data_module(config, dataset)
-            self.settings[id(config)] = Setting(config, dataset, data, outputs, asked_about_views(config))
+            weights = digest([resolved(config, group) for group in OF_WEIGHTS])
+            self.settings[id(config)] = Setting(config, dataset, data, outputs, asked_about_views(config), weights)
         return self.settings[id(config)]
 
     def _model(self, setting: Setting, model: ModelConfig, learns: bool) -> str:
         """Return by which name a model is known, once it is."""
-        asked = id(setting.config), repr(model), learns
+        asked = setting.weights, repr(model), learns
         if asked not in self.names:
             dataset = setting.dataset
             found = weights_at_hand(setting.config, model, dataset)

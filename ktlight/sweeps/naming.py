@@ -16,8 +16,8 @@ from ktlight.config.identity import VOLATILE, digest, resolved, written
 from ktlight.sweeps.composition import Split, SweepLoader, apply, parse
 
 EVERYTHING = "*"
-PURE = ("teacher_names", "model_names", "file_name", "product", "largest", "share_if", "only_if")
-"""Resolvers that depend on their arguments alone."""
+PURE = ("oc.env", "teacher_names", "model_names", "file_name", "product", "largest", "share_if", "only_if")
+"""Resolvers that depend on their arguments alone, and the environment."""
 REFERENCE = re.compile(r"\$\{\s*([^\s:{}\[\]]*)\s*(:?)")
 RUN_ID, LABEL = "${run_id:}", "${task.label}"
 

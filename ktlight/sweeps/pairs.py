@@ -9,17 +9,28 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from ktlight.config.identity import VOLATILE, resolved
-from ktlight.config.literal import literal
-from ktlight.config.methods import listed_methods
-from ktlight.config.models import OPTIONS, listed_models, model_config
-from ktlight.config.swept import LISTS, RECOMMENDED, SINGLE, recommended, swept_models, swept_seeds
+from ktlight.config.instantiate import check_parts
+from ktlight.config.methods import OF_THE_SWEEP, MethodEntry, method_entries
+from ktlight.config.models import OPTIONS, listed_models, teacher_roles
+from ktlight.config.overrides import checked
+from ktlight.config.swept import (
+    LISTS,
+    RECOMMENDED,
+    SINGLE,
+    paired_models,
+    recommended,
+    swept_models,
+    swept_seeds,
+)
 from ktlight.errors import UserError
-from ktlight.models.spec import ZOO_PREFIX, ModelConfig
+from ktlight.models.spec import ModelConfig
 from ktlight.report.recommendation import RECOMMENDATIONS, read_rows
 from ktlight.report.runs import folders_of
+from ktlight.sweeps.asked import asked
 from ktlight.sweeps.composition import SweepLoader
+from ktlight.sweeps.options import model_options, teacher_options
 
-NOT_OF_A_RUN = (*LISTS, "experiment", "launcher", "sweep", "dry_run", "resume")
+NOT_OF_A_RUN = (*LISTS, *OF_THE_SWEEP)
 """Options of the sweep, which its runs do not have."""
 
 
@@ -34,34 +45,76 @@ class PairRun(NamedTuple):
     """A run of the sweep.
 
     Attributes:
-        pair: Its models.
+        student: Its student.
+        teachers: Its teachers, nearly always one.
+        method: What it was given in ``methods``.
         shared: Its options but for the models.
         overrides: All its options.
     """
 
-    pair: Pair
+    student: ModelConfig
+    teachers: tuple[ModelConfig, ...]
+    method: MethodEntry
     shared: tuple[str, ...]
     overrides: tuple[str, ...]
 
+    @property
+    def models(self) -> dict[str, ModelConfig]:
+        """Its models by role."""
+        return {"student": self.student, **dict(zip(teacher_roles(len(self.teachers)), self.teachers, strict=True))}
 
-def pair_runs(config: DictConfig, variants: Sequence[Sequence[str]]) -> list[PairRun]:
+
+def pair_runs(config: DictConfig, loader: SweepLoader, variants: Sequence[Sequence[str]]) -> list[PairRun]:
     """Return the runs of a sweep over pairs.
 
     Args:
         config: Of the sweep.
+        loader: Composes the configs of its runs.
         variants: The options of the runs besides, one list for each combination that was typed.
 
     Raises:
         UserError: The lists cannot be read, or no pair is left.
     """
-    pairs, methods, seeds = swept_pairs(config), listed_methods(config, "methods"), swept_seeds(config)
+    pairs, entries, seeds = swept_pairs(config), method_entries(config), swept_seeds(config)
     runs = []
-    for variant, method, seed in product(variants, methods, seeds):
-        shared = (*variant, f"method={method}", f"seed={seed}")
-        for pair in pairs:
-            models = (*model_options(config, "student", pair.student), *model_options(config, "teacher", pair.teacher))
-            runs.append(PairRun(pair, shared, (*variant, *models, *shared[len(variant) :])))
+    for variant, entry in product(variants, entries):
+        groups = taught(pairs, entry, composed_entry(loader, variant, entry))
+        for seed, (student, teachers) in product(seeds, groups):
+            shared = (*variant, *entry.options, f"seed={seed}")
+            models = (*model_options(config, "student", student), *teacher_options(config, teachers, entry.together))
+            runs.append(PairRun(student, teachers, entry, shared, (*variant, *models, *shared[len(variant) :])))
     return runs
+
+
+def taught(
+    pairs: Sequence[Pair], entry: MethodEntry, config: DictConfig
+) -> list[tuple[ModelConfig, tuple[ModelConfig, ...]]]:
+    """Return the student and the teachers of each run of an entry of ``methods``.
+
+    Args:
+        pairs: All pairs.
+        entry: The entry.
+        config: Of such a run, which says whether it has a teacher; without one it is the same for every pair of a
+            student, and done with the first.
+    """
+    if not entry.together and "teacher" in asked(config):
+        return [(pair.student, (pair.teacher,)) for pair in pairs]
+    by_student: dict[str, tuple[ModelConfig, tuple[ModelConfig, ...]]] = {}
+    for student, teacher in pairs:
+        _, others = by_student.get(repr(student), (student, ()))
+        by_student[repr(student)] = student, (*others, teacher)
+    return [(student, teachers if entry.together else teachers[:1]) for student, teachers in by_student.values()]
+
+
+def composed_entry(loader: SweepLoader, variant: Sequence[str], entry: MethodEntry) -> DictConfig:
+    """Return the config of a run of an entry of ``methods``, whose options are checked as typed ones are.
+
+    Raises:
+        UserError: There is no such option, or it cannot have the value.
+    """
+    config = checked(entry.options, lambda options: loader.composed([*variant, *options]))
+    check_parts(config)
+    return config
 
 
 def of_the_runs(typed: Sequence[str], config: DictConfig) -> list[str]:
@@ -91,7 +144,7 @@ def check_experiment(config: DictConfig, loader: SweepLoader, typed: Sequence[st
     """
     experiment = [option for option in typed if option.partition("=")[0].lstrip("+") == "experiment"]
     own = loader.composed(run.shared)
-    whole = loader.composed([*experiment, *run.shared])
+    whole = loader.composed([*run.shared, *experiment])  # of two experiments, Hydra takes the last
     for key in map(str, own):
         if key not in (*VOLATILE, *LISTS, "task") and resolved(own, key) != resolved(whole, key):
             raise UserError(
@@ -105,8 +158,11 @@ def swept_pairs(config: DictConfig) -> list[Pair]:
     pattern = recommended(config)
     if pattern is not None:
         return list(recommended_pairs(config, pattern))
-    students, teachers = swept_models(config, "student"), swept_models(config, "teacher")
-    pairs = [Pair(*pair) for pair in product(students, teachers) if not _are_same(*pair)]
+    if config.pairs:
+        listed = paired_models(config)
+    else:
+        listed = [(swept_models(config, "student"), swept_models(config, "teacher"))]
+    pairs = [Pair(*pair) for models in listed for pair in product(*models) if not _are_same(*pair)]
     if not pairs:
         raise UserError("no pair is left, since a model does not learn from itself: give another one in teachers=[...]")
     return pairs
@@ -133,28 +189,6 @@ def recommended_pairs(config: DictConfig, pattern: str) -> Iterator[Pair]:
             yield Pair(ModelConfig(**student), named[teacher])
     if not found:
         raise UserError(f"{option}: doing nothing is what is recommended there")
-
-
-def model_options(config: DictConfig, role: str, model: ModelConfig) -> list[str]:
-    """Return the options that make a model the student or the teacher, as typed for a single run."""
-    shared = model_config(config[role])
-    name = model.name
-    if model.checkpoint and model.checkpoint.startswith(ZOO_PREFIX) and not model.architecture:
-        name = _architecture_in_zoo(model.checkpoint)
-    options = [f"{role}={name}"]
-    for option in OPTIONS:
-        value = getattr(model, option)
-        if option == "kwargs":
-            options += [f"++{role}.kwargs.{key}={literal(value[key])}" for key in value if value != shared.kwargs]
-        elif value != getattr(shared, option):
-            options.append(f"{role}.{option}={literal(value)}")
-    return options
-
-
-def _architecture_in_zoo(checkpoint: str) -> str:
-    from ktlight.models.zoo import Zoo
-
-    return str(Zoo().named(checkpoint.removeprefix(ZOO_PREFIX)).record["architecture"])
 
 
 def _are_same(student: ModelConfig, teacher: ModelConfig) -> bool:

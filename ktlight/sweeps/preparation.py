@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 
 from ktlight.config.identity import digest, resolved
-from ktlight.config.instantiate import make
 from ktlight.config.literal import literal
-from ktlight.config.models import OPTIONS, model_config
+from ktlight.config.models import kind_of, model_config, model_entry
 from ktlight.models.names import file_name
 from ktlight.models.spec import ModelConfig
+from ktlight.sweeps.asked import asked_about_views
 from ktlight.sweeps.composition import SweepLoader
 from ktlight.sweeps.pairs import PairRun
 
 GROUPS = ("data", "pretrain", "trainer", "seed", "store", "transfer", "compat")
 """The groups that a model's weights and stored outputs depend on, besides the model."""
-UNSEEN = {"data": ("holdout_for", "batch_size")}
-"""Options of them on which they do not: how large the held-out share is, ``data.holdout`` says."""
+UNSEEN = {"data": ("batch_size",), "transfer": ("batchnorm",)}
+"""Options of them on which they do not."""
 
 
 class Needed(NamedTuple):
@@ -43,16 +43,16 @@ class Needed(NamedTuple):
 
 def preparations(config: DictConfig, loader: SweepLoader, runs: Sequence[PairRun]) -> list[tuple[list[str], list[int]]]:
     """Return the options of the jobs that prepare what at least two runs need, and the positions of those runs."""
-    kinds: dict[tuple[str, ...], tuple[str, set[str]]] = {}
+    kinds: dict[tuple[str, ...], tuple[str, frozenset[str]]] = {}
     uses: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
     models: dict[str, ModelConfig] = {}
     for number, run in enumerate(runs):
         if run.shared not in kinds:
             kinds[run.shared] = _kind(loader.composed(run.shared))
-        for role, model in run.pair._asdict().items():
+        for role, model in run.models.items():
             key = repr(model)
             models[key] = model
-            uses[kinds[run.shared][0], key].append((number, role))
+            uses[kinds[run.shared][0], key].append((number, kind_of(role)))
     jobs = []
     for (_, key), users in uses.items():
         numbers = [number for number, _ in users]
@@ -65,10 +65,8 @@ def preparations(config: DictConfig, loader: SweepLoader, runs: Sequence[PairRun
 
 def prepare_options(config: DictConfig, needed: Needed) -> list[str]:
     """Return the options of the job that prepares a model."""
-    model, shared = needed.model, model_config(config.teacher)
-    own = {name: getattr(model, name) for name in OPTIONS if getattr(model, name) != getattr(shared, name)}
-    named = model.checkpoint if model.checkpoint and not model.architecture else model.name
-    entry = {"name": named, **own}
+    model = needed.model
+    entry = model_entry(model, model_config(config.teacher))
     label = file_name(model.name) + "-views" * needed.views
     return [
         *needed.options,
@@ -81,7 +79,7 @@ def prepare_options(config: DictConfig, needed: Needed) -> list[str]:
     ]
 
 
-def _kind(config: DictConfig) -> tuple[str, set[str]]:
+def _kind(config: DictConfig) -> tuple[str, frozenset[str]]:
     """Return what weights and outputs depend on besides the model, and the roles asked about training views."""
     facts = [_seen(config, group) for group in GROUPS]
     if config.store.mode == "fill":  # the fresh views of all epochs are stored
@@ -94,17 +92,3 @@ def _seen(config: DictConfig, group: str) -> Any:
     if not isinstance(value, dict):
         return value
     return {name: each for name, each in value.items() if name not in UNSEEN.get(group, ())}
-
-
-def asked_about_views(config: DictConfig) -> set[str]:
-    """Return the roles whose outputs on training views a run keeps in the store."""
-    kept = config.store.mode == "fill" or (config.store.mode == "auto" and config.data.views is not None)
-    if not kept or config.router._target_ is None or config.method._target_ is None or config.transfer.part == "head":
-        return set()
-    return {source.name for source in make(config.router).candidates([_Source("student"), _Source("teacher")])}
-
-
-class _Source(NamedTuple):
-    """Stands for a source, of which a rule looks at the place only when it says which it chooses from."""
-
-    name: str

@@ -4,7 +4,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -20,8 +20,9 @@ from ktlight.report.plan import Job, write_plan
 from ktlight.report.state import State
 from ktlight.sweeps.carry_out import Needs, Rules, Stopped, carry_out, due, to_prepare
 from ktlight.sweeps.composition import SweepLoader
-from ktlight.sweeps.dry_run import print_dry_run
+from ktlight.sweeps.dry_run import count_methods, print_dry_run, said_of_pairs
 from ktlight.sweeps.naming import folder_names
+from ktlight.sweeps.packs import PackedJobs, Packs, check_packs
 from ktlight.sweeps.pairs import PairRun, check_experiment, of_the_runs, pair_runs
 from ktlight.sweeps.preparation import preparations
 from ktlight.sweeps.standing import counted, failures, standings
@@ -64,7 +65,9 @@ class PlannedSweeper(Sweeper):
         self.config = config
         self.loader = SweepLoader(hydra_context.config_loader, config)  # type: ignore[arg-type]
         own = HydraContext(config_loader=self.loader, callbacks=hydra_context.callbacks)
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(own, task_function, config)
+        self.packs = Packs(self.loader, config.sweep.pack)
+        self.jobs = PackedJobs(cast(Any, task_function), self.loader, config)
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(own, self.jobs, config)
 
     def sweep(self, arguments: list[str]) -> None:
         """Plan the sweep and carry it out."""
@@ -76,6 +79,7 @@ class PlannedSweeper(Sweeper):
 
     def _sweep(self, arguments: list[str]) -> None:
         folder = Path(self.config.hydra.sweep.dir)
+        check_packs(self.packs.size, self.config.launcher.name)
         plan = self.plan(arguments)
         launcher = str(self.config.hydra.launcher._target_).rpartition(".")[2]
         rules = Rules(
@@ -83,6 +87,7 @@ class PlannedSweeper(Sweeper):
             retry=self.config.sweep.retry == "failed",
             stop_after=self.config.sweep.stop_after,
             restart=launcher in QUEUELESS,
+            at_a_time=self.packs.size * self.config.hydra.launcher.get("n_jobs", 1),
         )
         if self.config.dry_run:
             self._say(folder, plan, rules)
@@ -92,6 +97,8 @@ class PlannedSweeper(Sweeper):
         write_plan(folder, plan.jobs, self.config.launcher.name)
         if rules.resume:
             print(said_of(folder, plan, rules))
+        if packed := self._packed(folder, plan, rules):
+            print(packed)
         stopped = ""
         try:
             carry_out(folder, plan.jobs, plan.needs, self._launch, rules)
@@ -101,12 +108,19 @@ class PlannedSweeper(Sweeper):
 
     def _say(self, folder: Path, plan: Plan, rules: Rules) -> None:
         runs = [job for job in plan.jobs if not job.prepares]
-        left = set(due(standings(folder, runs), rules))
+        stand = standings(folder, runs)
+        left = set(due(stand, rules))
         first = due(standings(folder, to_prepare(folder, plan.jobs, plan.needs, rules)), rules)
         each: Sequence[PairRun | Job] = plan.pairs or runs
         wanted = [run for run, job in zip(each, runs, strict=True) if job in left]
         found = standings(folder, [*first, *(job for job in runs if job in left)])
-        print_dry_run(self.loader, said_of(folder, plan, rules), found, wanted)
+        methods = count_methods(plan.pairs, runs, stand, left) if plan.pairs else []
+        pairs = said_of_pairs(plan.pairs) if plan.pairs else ""
+        lines = filter(None, [said_of(folder, plan, rules), pairs, self._packed(folder, plan, rules)])
+        print_dry_run(self.loader, "\n".join(lines), methods, found, wanted)
+
+    def _packed(self, folder: Path, plan: Plan, rules: Rules) -> str:
+        return self.packs.said(due(standings(folder, [job for job in plan.jobs if not job.prepares]), rules))
 
     def _report(self, folder: Path, jobs: Sequence[Job], rules: Rules, stopped: str) -> None:
         found = standings(folder, jobs, not rules.resume)
@@ -124,7 +138,7 @@ class PlannedSweeper(Sweeper):
         if not is_of_pairs(self.config):
             runs = self._product(typed)
             return Plan(self._named(runs), {}, [])
-        pairs = pair_runs(self.config, self._product(of_the_runs(typed, self.config)))
+        pairs = pair_runs(self.config, self.loader, self._product(of_the_runs(typed, self.config)))
         check_experiment(self.config, self.loader, typed, pairs[0])
         jobs = self._named([[*run.overrides, "resume=true"] for run in pairs])
         first = preparations(self.config, self.loader, pairs)
@@ -151,11 +165,13 @@ class PlannedSweeper(Sweeper):
 
     def _launch(self, jobs: Sequence[Job]) -> Exception | None:
         leave_if_asked()
-        size = self.max_batch_size or len(jobs)
+        packs = self.packs.of(jobs)
+        self.jobs.lead(packs)
+        size = self.max_batch_size or len(packs)
         try:
-            for start in range(0, len(jobs), size):
+            for start in range(0, len(packs), size):
                 leave_if_asked()
-                batch = [list(job.overrides) for job in jobs[start : start + size]]
+                batch = [list(pack[0].overrides) for pack in packs[start : start + size]]
                 first, self.started = self.started, self.started + len(batch)
                 self.launcher.launch(batch, initial_job_idx=first)
         except Exception as error:

@@ -1,6 +1,7 @@
 """The frame of all tasks: opening the folder, showing a finished run, timing, and the final table."""
 
 from importlib import import_module
+from inspect import isgenerator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from omegaconf import DictConfig
 from ktlight.config.checks import check_config
 from ktlight.config.instantiate import check_parts
 from ktlight.errors import UserError, nearest
+from ktlight.stages.pause import Steps, alone
 from ktlight.training.failing import errors_to_mend
 from ktlight.training.processes import is_first_process
 from ktlight.training.record import opened
@@ -18,6 +20,8 @@ from ktlight.training.started import check_placement
 
 class Task(NamedTuple):
     """A task: the module with its functions ``run(config, run) -> results`` and ``show(results, folder)``.
+
+    What pauses returns its steps in place of results: `ktlight.stages.pause`.
 
     One that only looks has ``look(config) -> exit status`` in their place, and no folder.
 
@@ -48,7 +52,12 @@ TASKS = {
 
 
 def run_task(config: DictConfig) -> dict[str, Any]:
-    """Run the task that the config names, show its results and return them.
+    """Run the task that the config names, show its results and return them; see `steps_of`."""
+    return alone(steps_of(config))
+
+
+def steps_of(config: DictConfig) -> Steps[dict[str, Any]]:
+    """Run the task that the config names, show its results and return them, pausing where the task does.
 
     Raises:
         UserError: If the input cannot work, or the disk or memory is full.
@@ -62,7 +71,8 @@ def run_task(config: DictConfig) -> dict[str, Any]:
             check_parts(config)
         module = import_module(task.module)
         finished = run.folder.results if config.resume and task.once else None
-        results: dict[str, Any] = finished or module.run(config, run)
+        came = finished or module.run(config, run)
+        results: dict[str, Any] = (yield from came) if isgenerator(came) else came
     if is_first_process():
         module.show(results, path)
     return results

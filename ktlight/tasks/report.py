@@ -16,7 +16,7 @@ from ktlight.publication.weights_and_biases.pages import log_report, report_run
 from ktlight.publication.weights_and_biases.workspace import keep_workspace, workspace
 from ktlight.report.folder import PAGE
 from ktlight.report.published import print_report
-from ktlight.report.runs import folders_of
+from ktlight.report.runs import folders_and_tables_of
 from ktlight.training.record import Run
 
 
@@ -28,7 +28,7 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
     """
     patterns = _patterns(config)
     paper = None if config.report.paper is None else read_paper(Path(config.report.paper))
-    collection = collect(folders_of(patterns))
+    collection = collect(*folders_and_tables_of(patterns))
     if not _holds_anything(collection) and paper is None:
         raise UserError(_nothing(collection, patterns))
     run.begin()
@@ -41,12 +41,14 @@ def run(config: DictConfig, run: Run) -> dict[str, Any]:
         {
             "task": "report",
             "runs": patterns,
-            "transfers": len(collection.runs),
+            "transfers": int((collection.runs["guard"] == "off").sum()),
+            "measurements": len(collection.runs),
             "repeated": collection.repeated,
             "discoveries": len(collection.discoveries),
             "other_runs": dict(collection.others),
             "missing": len(collection.missing),
             "success": _rows(report.tables["success"]),
+            "claims": _rows(collection.claims),
             "figures": [each.name for each in report.drawings],
             "tables": list(report.tables),
             "left_out": [{"folder": str(each.folder), "reason": each.reason} for each in collection.left_out],
@@ -67,7 +69,9 @@ def show(results: dict[str, Any], folder: Path) -> None:
 def _patterns(config: DictConfig) -> list[str]:
     patterns = listed_runs(config)
     if not patterns and config.report.paper is None:
-        raise UserError("task=report needs to know of which runs: 'runs=runs/**', or a list of folders or patterns")
+        raise UserError(
+            "task=report needs to know of which runs: 'runs=runs/**', or a list of folders, patterns or csv files"
+        )
     return patterns
 
 

@@ -29,9 +29,13 @@ from ktlight.stages.guard import guard_student
 from ktlight.stages.head import check_head, learner, on_features
 from ktlight.stages.labels import settle_labels
 from ktlight.stages.notices import warn_of_guessers
-from ktlight.stages.schedule import SCHEDULES, Outcome
+from ktlight.stages.pause import Steps, alone
+from ktlight.stages.schedule import Outcome
 from ktlight.stages.setting import Setting
+from ktlight.stages.statistics import settle_statistics
 from ktlight.stages.trained import trained_classifier
+from ktlight.stages.waiting import Waiting
+from ktlight.sweeps.asked import asked
 from ktlight.training.assemble import check_classes, data_module, load_dataset
 from ktlight.training.length import transfer_epochs
 from ktlight.training.loggers import extra_loggers, log_results, log_run_page
@@ -39,12 +43,12 @@ from ktlight.training.processes import is_first_process
 from ktlight.training.record import Run
 
 
-def run(config: DictConfig, run: Run) -> dict[str, Any]:
-    """Transfer from the config's teachers to its student (task=transfer)."""
+def run(config: DictConfig, run: Run) -> Steps[dict[str, Any]]:
+    """Transfer from the config's teachers to its student (task=transfer), pausing where it is to learn."""
     models = {"student": model_config(config.student), **teacher_configs(config)}
     dataset = load_dataset(config)
     student, *teachers = (trained_classifier(config, role, model, dataset, run) for role, model in models.items())
-    return transfer(config, dataset, student, teachers, run)
+    return (yield from transfer_steps(config, dataset, student, teachers, run))
 
 
 def show(results: dict[str, Any], folder: Path) -> None:
@@ -58,7 +62,14 @@ def show(results: dict[str, Any], folder: Path) -> None:
 def transfer(
     config: DictConfig, dataset: ImageDataset, student: Classifier, teachers: Sequence[Classifier], run: Run
 ) -> dict[str, Any]:
-    """Run one transfer, write everything about it to its folder, and return its results.
+    """Run one transfer as it is, alone; see `transfer_steps`."""
+    return alone(transfer_steps(config, dataset, student, teachers, run))
+
+
+def transfer_steps(
+    config: DictConfig, dataset: ImageDataset, student: Classifier, teachers: Sequence[Classifier], run: Run
+) -> Steps[dict[str, Any]]:
+    """Run one transfer, write everything about it to its folder, and return its results; it pauses before training.
 
     Args:
         config: The composed config.
@@ -94,9 +105,14 @@ def transfer(
         run.phase("before")
         before = answers(initial, data, setting.outputs)
         warn_of_guessers(before, by_role)
+        statistics = {}
         if config.transfer.part == "head":
             setting = on_features(setting, initial["student"])
-        trained = train(setting, learning, run, before) if method else untrained(config, before)
+        elif method:
+            statistics = settle_statistics(config, models if learn else {"student": student}, data, outputs)
+        trained = (yield from train(setting, learning, run, before)) if method else untrained(config, before)
+        for model in models.values():
+            model.keeps_statistics = False  # whoever trains them further decides anew
         run.phase("write")
         columns = {**columns_before(before), **trained.columns}
         results = {
@@ -105,6 +121,7 @@ def transfer(
             "teacher": "+".join(teacher.name for teacher in teachers),
             "method": config.method.name,
             "part": config.transfer.part,
+            "batchnorm": statistics,
             "schedule": config.schedule.name,
             "data": config.data.name,
             "class_names": list(dataset.class_names),
@@ -113,6 +130,7 @@ def transfer(
             "epochs": trained.outcome.epochs,
             "num_train": data.num_train,
             **transfer_figures(columns, dataset.class_names),
+            "has_teacher": "teacher" in asked(config),
             "teacher_share": trained.outcome.teacher_share,
             **stage_records(trained.outcome, by_role, columns),
             "guard": trained.guard,
@@ -151,8 +169,8 @@ class Trained(NamedTuple):
     guard: dict[str, Any] | None = None
 
 
-def train(setting: Setting, models: Mapping[str, Classifier], run: Run, before: Answers) -> Trained:
-    """Train with the config's method, schedule and guard, then evaluate the networks that learned again.
+def train(setting: Setting, models: Mapping[str, Classifier], run: Run, before: Answers) -> Steps[Trained]:
+    """Have the student trained, apply the config's guard, then evaluate the networks that learned again.
 
     Args:
         setting: Shared by all stages.
@@ -164,7 +182,9 @@ def train(setting: Setting, models: Mapping[str, Classifier], run: Run, before: 
     student, teachers = models["student"], {role: model for role, model in models.items() if role != "student"}
     run.phase("train")
     initial = state_of(student) if config.guard.name != "off" else {}
-    outcome = SCHEDULES[config.schedule.name](setting, student, teachers, run.folder, before)
+    outcome = (yield Waiting(setting, student, teachers, run.folder, before))()
+    if outcome.seconds is not None:
+        run.took(outcome.seconds)
     run.phase("after")
     learned = dict(models) if outcome.learners > 1 else {"student": student}
     columns, guard = {}, None

@@ -49,6 +49,10 @@ class Run:
         self.seconds[self._phase] = round(self.seconds.get(self._phase, 0.0) + now - self._since, 3)
         self._phase, self._since = name, now
 
+    def took(self, seconds: float) -> None:
+        """Count only so many seconds of the time since the phase began: the rest went to other runs of a pack."""
+        self._since = time.perf_counter() - seconds
+
     def part(self, name: str, config: DictConfig) -> "Run":
         """Return a nested run with its own config, for example to train a model first."""
         self.begin()
@@ -104,8 +108,8 @@ def opened(config: DictConfig, path: Path, option: str) -> Iterator[Run]:
     """
     folder = RunFolder(path)
     if not is_first_process():
-        logging.getLogger("ktlight").setLevel(logging.ERROR)  # only the first process reports
-        yield Run(config, folder)
+        with errors_only():
+            yield Run(config, folder)
         return
     to_resume = config.resume and (folder.results_file.exists() or folder.checkpoints)
     if not to_resume:
@@ -117,3 +121,15 @@ def opened(config: DictConfig, path: Path, option: str) -> Iterator[Run]:
             logger.info("Nothing to resume in %s: starting from the beginning", folder.path)
         with failure_noted(folder.path), nothing_but_leaving(), errors_to_mend():
             yield Run(config, folder)
+
+
+@contextmanager
+def errors_only() -> Iterator[None]:
+    """Tell nothing but errors meanwhile: the first process tells the rest."""
+    ours = logging.getLogger("ktlight")
+    level = ours.level
+    ours.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)

@@ -147,13 +147,10 @@ def fit(
     """
     resumed = resume and folder.checkpoint.exists()
     curves = Curves(folder.path / "curves.csv", resume=resumed)
-    channels_last = config.channels_last and config.strategy != FSDP  # which takes contiguous weights only
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    for network in method.networks[: method.learners]:
-        network.network.to(memory_format=layout)
+    lay_out(method, config)
     if config.compile:
         compile_step(method, callbacks, config.compile)
-    validate_every = config.check_val_every_n_epoch or validation_interval(max_epochs, data.num_train, data.num_eval)
+    validate_every = validated_every(config, data, max_epochs)
     keeper = EpochCheckpoint(folder.checkpoint, curves, config.checkpoint_every_seconds, keep_end)
     trainer = build_trainer(
         config,
@@ -164,12 +161,28 @@ def fit(
     )
     method.context = training_context(data, trainer)
     if resumed:
-        logger.info(
-            "Continuing after epoch %d of %d, from %s", folder.epochs_kept()["."], max_epochs, folder.checkpoint
-        )
+        say_resumed(folder, max_epochs)
     with synchronized(method.networks[: method.learners]) if config.sync_batchnorm else nullcontext():
         trainer.fit(method, datamodule=data, ckpt_path=folder.checkpoint if resumed else None, weights_only=True)
     return curves
+
+
+def say_resumed(folder: RunFolder, epochs: int) -> None:
+    """Say where a training goes on that has so many epochs in all."""
+    logger.info("Continuing after epoch %d of %d, from %s", folder.epochs_kept()["."], epochs, folder.checkpoint)
+
+
+def lay_out(method: TransferMethod[Any], config: DictConfig) -> None:
+    """Put the networks that learn into the memory layout of the group ``trainer``."""
+    channels_last = config.channels_last and config.strategy != FSDP  # which takes contiguous weights only
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    for network in method.networks[: method.learners]:
+        network.network.to(memory_format=layout)
+
+
+def validated_every(config: DictConfig, data: ImageDataModule, epochs: int) -> int:
+    """Return after how many epochs to validate, by the group ``trainer``."""
+    return config.check_val_every_n_epoch or validation_interval(epochs, data.num_train, data.num_eval)
 
 
 def validation_interval(epochs: int, num_train: int, num_eval: int) -> int:

@@ -76,3 +76,12 @@ def test_shifted_logits_have_the_same_temperature(seed, shift):
 
 def test_nothing_waits_for_the_device():
     fit_temperature(torch.empty(6, 3, device="meta"), torch.empty(6, dtype=torch.int64, device="meta"))
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6), st.sampled_from([torch.float32, torch.float64]), st.floats(0.1, 30))
+def test_calibration_changes_no_prediction(seed, dtype, scale):
+    logits_NC, labels_N = labelled(seed, 40, 5)
+    logits_NC = (scale * logits_NC).to(dtype)
+    calibrated_NC = logits_NC / fit_temperature(logits_NC, labels_N).to(dtype)
+    assert torch.equal(calibrated_NC.argmax(1), logits_NC.argmax(1))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktlight.functional.confidence import entropy, log_confidence, log_odds, margin
+from ktlight.functional.confidence import entropy, log_confidence, log_odds, margin, with_none_of_these
 
 from .examples import confidences, random_classes, random_logits, softmax
 
@@ -100,3 +100,27 @@ def test_gradients(measure):
 @pytest.mark.parametrize("measure", [log_odds, margin, log_confidence, entropy])
 def test_half_precision_is_widened(measure):
     assert measure(torch.zeros(2, 3, 4, dtype=torch.bfloat16)).dtype == torch.float32
+
+
+@given(seed=st.integers(0, 10**6), classes=st.integers(2, 6), scale=st.floats(0.1, 30))
+def test_what_is_not_mapped_is_one_more_class(seed, classes, scale):
+    logits_MBC = random_logits(seed, 2, 5, classes, scale=scale)
+    mass_MB = torch.rand(2, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    whole_MBC = with_none_of_these(logits_MBC, mass_MB).softmax(-1)
+    torch.testing.assert_close(whole_MBC[..., :-1], logits_MBC.softmax(-1) * mass_MB[..., None])
+    torch.testing.assert_close(whole_MBC[..., -1], 1 - mass_MB)
+
+
+@pytest.mark.parametrize("measure", [log_odds, margin, log_confidence, lambda z, _: -entropy(z)])
+def test_all_and_nothing_mapped(measure):
+    logits_MBC, labels_B = random_logits(0, 2, 50, 6, scale=20.0, dtype=torch.float32), random_classes(0, 50, 6)
+    whole_MB = measure(with_none_of_these(logits_MBC, torch.ones(2, 50)), labels_B)
+    torch.testing.assert_close(whole_MB, measure(logits_MBC, labels_B), rtol=1e-5, atol=1e-5)
+    assert measure(with_none_of_these(logits_MBC, torch.zeros(2, 50)), labels_B).isfinite().all()
+
+
+def test_each_source_can_be_asked_about_a_class_of_its_own():
+    logits_MBC = random_logits(1, 3, 8, 5)
+    own_MB = logits_MBC.argmax(-1)
+    assert torch.equal(log_odds(logits_MBC, own_MB), log_odds(logits_MBC))
+    assert torch.equal(margin(logits_MBC, own_MB), margin(logits_MBC))

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ktlight.functional.confidence import log_confidence
 from ktlight.functional.mixing import mixed_target, soft_weights, weights_by_loss
 from ktlight.functional.routing import most_confident, select_target
 
@@ -12,7 +13,7 @@ from .examples import confidences, random_classes, random_logits, softmax
 
 
 def soft_target(logits_MBC, temperature, labels_B=None):
-    return mixed_target(logits_MBC, soft_weights(logits_MBC, temperature, labels_B))
+    return mixed_target(logits_MBC, soft_weights(log_confidence(logits_MBC, labels_B), temperature))
 
 
 @pytest.mark.parametrize("supervised", [True, False])
@@ -56,7 +57,9 @@ def test_hot_weights_are_the_mean_of_the_probabilities():
 def test_labels_at_temperature_one_give_the_posterior_of_the_source():
     logits_MBC, labels_B = random_logits(2, 3, 6, 4), random_classes(2, 6, 4)
     chances_MB = torch.tensor(confidences(logits_MBC, labels_B), dtype=torch.float64)
-    torch.testing.assert_close(soft_weights(logits_MBC, 1.0, labels_B).exp(), chances_MB / chances_MB.sum(0))
+    torch.testing.assert_close(
+        soft_weights(log_confidence(logits_MBC, labels_B), 1.0).exp(), chances_MB / chances_MB.sum(0)
+    )
 
 
 @given(seed=st.integers(0, 10**6), shift=st.floats(-100, 100))

@@ -83,7 +83,9 @@ def summaries(logits_MBC, labels_B):
 
 
 def confidence_loss(logits_MBC, labels_B):
-    mixed_BC = mixing.mixed_target(logits_MBC, mixing.soft_weights(logits_MBC, 0.5, labels_B))
+    mixed_BC = mixing.mixed_target(
+        logits_MBC, mixing.soft_weights(confidence.log_confidence(logits_MBC, labels_B), 0.5)
+    )
     chosen_BC = routing.select_target(logits_MBC, confidence.margin(logits_MBC, labels_B).argmax(0))
     calm_BC = routing.select_target(logits_MBC, confidence.entropy(logits_MBC).argmin(0))
     return sum(losses.kl_divergence(logits_MBC[-1], target_BC) for target_BC in (mixed_BC, chosen_BC, calm_BC))

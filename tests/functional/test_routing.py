@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from ktlight.functional.randomness import ROUTING_STREAM, random_bits, random_uniform
 from ktlight.functional.routing import (
-    class_errors,
     flip_sources,
     leave_out_negative,
     most_confident,
@@ -157,23 +156,6 @@ def test_random_sources_change_with_seed_and_view():
     rows = torch.arange(200)
     assert (random_sources(rows, 0, 1, 0.5, 1) != random_sources(rows, 0, 2, 0.5, 1)).float().mean() > 0.3
     assert (random_sources(rows, 0, 1, 0.5, 1) != random_sources(rows, 1, 1, 0.5, 1)).float().mean() > 0.3
-
-
-@given(st.integers(0, 10**6), st.integers(1, 20), st.integers(2, 5))
-def test_class_errors_equal_a_loop(seed, samples, classes):
-    logits_NC, labels_N = random_logits(seed, samples, classes), random_classes(seed, samples, classes)
-    chances = confidences(logits_NC[None], labels_N)[0]
-    errors_C = class_errors(logits_NC, labels_N)
-    for kind in range(classes):
-        own = [1 - chance for chance, label in zip(chances, labels_N.tolist(), strict=True) if label == kind]
-        assert errors_C[kind].item() == pytest.approx(sum(own) / max(len(own), 1))
-
-
-def test_memorised_classes_are_told_apart():
-    weaker, stronger = torch.diag(torch.tensor([40.0, 50.0])), torch.diag(torch.tensor([45.0, 45.0]))
-    assert (weaker.softmax(1).diag() == 1).all() and (stronger.softmax(1).diag() == 1).all()
-    labels_N = torch.tensor([0, 1])
-    assert (class_errors(weaker, labels_N) > class_errors(stronger, labels_N)).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("labelled", [True, False])

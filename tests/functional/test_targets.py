@@ -8,12 +8,12 @@ from scipy.special import logsumexp
 from scipy.special import softmax as scipy_softmax
 from torch.nn.functional import cross_entropy, one_hot
 
+from ktlight.functional.pooling import convex_pool_weights
 from ktlight.functional.routing import most_confident, select_target
 from ktlight.functional.targets import (
     general_target,
     general_weights,
     linear_target,
-    linear_weights,
     minlogit_target,
     naive_target,
     residual_correlation,
@@ -75,7 +75,7 @@ def test_naive_target_is_the_supervised_router():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_linear_weights_reach_what_a_convex_solver_reaches(networks, scale, dtype):
     logits_NBC, labels_B = trained_logits(networks, networks, 32, 10, scale)
-    weights_N = linear_weights(logits_NBC.to(dtype), labels_B)
+    weights_N = convex_pool_weights(logits_NBC.to(dtype), labels_B)
     assert (weights_N > 0).all() and weights_N.sum().item() == pytest.approx(1, abs=1e-6)
     reached = mean_cross_entropy(weights_N.double().numpy(), logits_NBC.numpy(), labels_B.numpy())
     best = least_cross_entropy(logits_NBC.numpy(), labels_B.numpy())
@@ -84,9 +84,9 @@ def test_linear_weights_reach_what_a_convex_solver_reaches(networks, scale, dtyp
 
 @settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(2, 4), st.integers(1, 20), st.floats(0.05, 60))
-def test_no_random_combination_beats_the_linear_weights(seed, networks, samples, scale):
+def test_no_random_combination_beats_the_convex_pool_weights(seed, networks, samples, scale):
     logits_NBC, labels_B = trained_logits(seed, networks, samples, 5, scale)
-    weights_N = linear_weights(logits_NBC, labels_B)
+    weights_N = convex_pool_weights(logits_NBC, labels_B)
     reached = mean_cross_entropy(weights_N.numpy(), logits_NBC.numpy(), labels_B.numpy())
     others = np.concatenate([np.eye(networks), np.random.default_rng(seed).dirichlet(np.ones(networks), 50)])
     for other in others:
@@ -95,18 +95,18 @@ def test_no_random_combination_beats_the_linear_weights(seed, networks, samples,
 
 def test_linear_weights_of_special_cases():
     logits_NBC, labels_B = trained_logits(2, 2, 16, 5)
-    assert linear_weights(logits_NBC[:1], labels_B).tolist() == [1.0]
+    assert convex_pool_weights(logits_NBC[:1], labels_B).tolist() == [1.0]
     twice_NBC = logits_NBC[:1].expand(2, -1, -1)
-    assert linear_weights(twice_NBC, labels_B).tolist() == pytest.approx([0.5, 0.5])
+    assert convex_pool_weights(twice_NBC, labels_B).tolist() == pytest.approx([0.5, 0.5])
     perfect_BC = 8.0 * one_hot(labels_B, 5)
     hostile_NBC = torch.stack([-perfect_BC, perfect_BC])
-    assert linear_weights(hostile_NBC, labels_B).tolist() == pytest.approx([0, 1], abs=1e-3)
+    assert convex_pool_weights(hostile_NBC, labels_B).tolist() == pytest.approx([0, 1], abs=1e-3)
 
 
 def test_linear_target_is_the_weighted_sum_in_full_precision():
     logits_NBC, labels_B = trained_logits(3, 3, 8, 5)
     half_NBC = logits_NBC.bfloat16()
-    weights = linear_weights(half_NBC, labels_B).tolist()
+    weights = convex_pool_weights(half_NBC, labels_B).tolist()
     expected_BC = sum(weight * network for weight, network in zip(weights, half_NBC.float(), strict=True))
     torch.testing.assert_close(linear_target(half_NBC, labels_B), expected_BC)
     with torch.autocast("cpu", dtype=torch.bfloat16):

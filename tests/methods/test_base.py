@@ -118,3 +118,18 @@ def test_parts_with_nothing_to_learn_keep_their_statistics_and_drop_nothing() ->
     tiny.fit(Supervised([network], tiny.optimization()), limit_val_batches=0)
     torch.testing.assert_close(backbone[0].running_mean, before, rtol=0, atol=0)
     assert seen == [[False, False, False], True] * 6
+
+
+def test_kept_statistics_are_what_training_computes_with() -> None:
+    """In training mode, between validations and after them, logits are those of evaluation; the layers still learn."""
+    network = tiny.classifier(0, nn.BatchNorm1d(48), nn.BatchNorm1d(48, affine=False))
+    network.keeps_statistics = True
+    for layer in network.network[1:3]:
+        layer.running_mean.normal_()
+    before = {name: value.clone() for name, value in network.network.state_dict().items()}
+    method = Supervised([network], tiny.optimization())
+    tiny.fit(method)
+    changed = {name for name, value in network.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {name for name, _ in network.network.named_parameters()}
+    image = tiny.batch(6, 0)["image"]
+    torch.testing.assert_close(network.train()(image), network.eval()(image), rtol=0, atol=0)

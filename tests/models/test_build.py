@@ -59,7 +59,10 @@ CLASSES = ["ant", "bee", "cat", "dog", "elk"]
 
 @pytest.mark.parametrize("architecture", ["test_resnet", "test_vit", "test_convnext", "test_mambaout"])
 def test_classes_in_another_order_are_put_into_the_order_of_the_data(make, tmp_path, architecture):
-    """The model that was trained with its classes in order 3 0 4 1 2 answers bit for bit as its twin in the data's."""
+    """A model with its classes in order 3 0 4 1 2 answers as its twin in the data's order; sliced, bit for bit.
+
+    Some CPUs round a class by its place among the head's rows, so what is mapped after the head may differ by that.
+    """
     twin = make(architecture, num_classes=5)
     export_classifier(twin, tmp_path / "twin", record={}, class_names=CLASSES)
     permuted, order = make(architecture, num_classes=5), [3, 0, 4, 1, 2]
@@ -73,7 +76,8 @@ def test_classes_in_another_order_are_put_into_the_order_of_the_data(make, tmp_p
     assert same.class_names == mapped.class_names == sliced.class_names == tuple(CLASSES)
     assert [model.labels["how"] for model in (same, mapped, sliced)] == ["same", "permuted", "permuted"]
     assert same.weights_hash() == sliced.weights_hash() == twin.weights_hash() != mapped.weights_hash()
-    assert all(torch.equal(model(images()), twin(images())) for model in (same, mapped, sliced))
+    assert all(torch.equal(model(images()), twin(images())) for model in (same, sliced))
+    torch.testing.assert_close(mapped(images()), twin(images()))
     export_classifier(sliced, tmp_path / "again", record={}, class_names=CLASSES)
     again = timm.create_model(f"local-dir:{tmp_path / 'again'}", pretrained=True)
     assert again.pretrained_cfg["label_names"] == CLASSES

@@ -6,6 +6,7 @@ from typing import Any
 
 from made import facts, transfer_results, write_run
 
+from ktlight.publication.sweep.rows import rows_of
 from ktlight.publication.sweep.transfers import transfer_table
 from ktlight.report.runs import read_runs
 
@@ -46,6 +47,28 @@ def write_grid(
     return root
 
 
+def guarded(
+    method: str, teacher: str, student: str, seed: int, delta: float, unguarded: float, share: float, **changes: Any
+) -> dict[str, Any]:
+    """Return the results of one run of the grid with ``guard=wise``."""
+    without = {
+        "transfer_delta": unguarded, "transfer_delta_ci95": [unguarded - 1, unguarded + 1], "mcnemar_p": 0.5,
+        "knowledge_gain": 5 + unguarded, "knowledge_loss": 5.0,
+    }  # fmt: skip
+    guard = {"share": share, "tried": [{"share": point} for point in (0.0, 0.5, 1.0)], "held_out": 100}
+    unguarded_fields = {f"unguarded_{name}": value for name, value in without.items()}
+    return results(method, teacher, student, seed, delta, guard=guard, **unguarded_fields, **changes)
+
+
+def control(root: Path, method: str, deltas: Mapping[tuple[str, str], float]) -> Path:
+    """Write runs in which no teacher has a say: by student, and by the teacher that the folder happens to name."""
+    for (teacher, student), delta in deltas.items():
+        run = results(method, teacher, student, 0, delta)
+        run |= {"weights_after": f"{method}{student}", "has_teacher": False}
+        write_run(root / f"{method}-{teacher}-to-{student}", run, f"method={method}")
+    return root
+
+
 def table(root: Path) -> Any:
     """Return the flat table of the runs in a folder."""
-    return transfer_table(read_runs([root])[0])
+    return transfer_table([row for run in read_runs([root])[0] for row in rows_of(run)])

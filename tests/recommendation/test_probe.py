@@ -67,7 +67,7 @@ def networks() -> Iterator[tuple[Classifier, Classifier]]:
         ["method=xe_kl", "router=most_confident", "trainer.gradient_clip_val=0.1"],
         ["method=xe_kl", "router=most_confident", "router.retain_weight=5"],
         ["method=kl", "router=flip_avg", "optim=sgd", "optim.lr=0.3"],
-        ["method=hinton", "router=classwise"],
+        ["method=hinton", "router=soft"],
         ["method=xe_kl_mcl", "restraint.samples=8"],
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from made import transfer_results, write_run
 
 from ktlight.errors import UserError
-from ktlight.report.runs import folders_of, read_runs
+from ktlight.report.runs import folders_and_tables_of, folders_of, read_runs
 from ktlight.report.schema import SCHEMA
 
 
@@ -60,3 +60,20 @@ def test_patterns_name_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for wrong in ("nowhere/**", "more/x3", "runs/z*"):
         with pytest.raises(UserError, match="no such folder"):
             folders_of(wrong)
+
+
+def test_patterns_name_folders_and_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "report" / "tables").mkdir(parents=True)
+    for name in ("report/tables/runs.csv", "report/tables/pairs.csv", "report/tables/runs.md"):
+        (tmp_path / name).touch()
+    (tmp_path / "runs" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    tables = [Path("report/tables/pairs.csv"), Path("report/tables/runs.csv")]
+    assert folders_and_tables_of(["runs/**", "report/tables/*.csv"]) == ([Path("runs")], tables)
+    assert folders_and_tables_of(["report/tables/runs.csv", "report/tables/*"]) == ([], tables)
+    assert folders_and_tables_of(["runs/**"]) == ([Path("runs")], [])
+    with pytest.raises(UserError, match=r"no such file\. Give tables/runs.csv"):
+        folders_and_tables_of(["report/tables/gone.csv"])
+    for wrong in ("report/tables/*.md", "nowhere"):
+        with pytest.raises(UserError, match="no such folder"):
+            folders_and_tables_of(["runs", wrong])

@@ -137,3 +137,23 @@ def test_confidence_times_mapped_mass() -> None:
     assert 0 < source_B.float().mean() < 1
     plain_B, _ = routed(MostConfident(use_labels=True), mapped(), batch)
     assert (source_B <= plain_B).all() and not torch.equal(source_B, plain_B)
+
+
+@pytest.mark.parametrize(
+    "rule", [Margin(True, mapped_mass=True), Entropy(mapped_mass=True), Soft(1.0, True, mapped_mass=True)]
+)
+def test_what_is_not_mapped_counts_in_every_measure(rule: RoutingRule) -> None:
+    batch: Any = tiny.batch(200)
+    source_B, _ = routed(rule, mapped(), batch)
+    theta = mapped().own_logits(batch["image"]).softmax(1).double()
+    student = tiny.classifier(0)(batch["image"]).softmax(1).double()
+    kept = [OWN.index(y) for y in range(CLASSES)]
+    teacher = torch.cat([theta[:, kept], 1 - theta[:, kept].sum(1, keepdim=True)], 1)
+    for row, y in enumerate(batch["label"].tolist()):
+        margins, entropies = [], []
+        for chances in (student[row], teacher[row]):
+            margins.append(chances[y] / max(chance for kind, chance in enumerate(chances) if kind != y))
+            entropies.append(-(chances * chances.log()).sum())
+        better = {Margin: margins[1] > margins[0], Entropy: entropies[1] < entropies[0]}
+        assert source_B[row] == int(better.get(type(rule), teacher[row, y] > student[row, y]))
+    assert isinstance(rule, Entropy) or 0 < source_B.float().mean() < 1  # with six classes it is never the surer one

@@ -15,11 +15,12 @@ from ktlight.config.instantiate import check_parts
 from ktlight.errors import UserError
 from ktlight.methods.distillation import Distillation
 from ktlight.models.sources import LiveSource
-from ktlight.routing.confidence import Calibrated, Classwise, Entropy, Margin, MostConfident
+from ktlight.routing.confidence import Classwise, Entropy, Margin, MostConfident
 from ktlight.routing.fixed import Fixed, Random
 from ktlight.routing.flips import Flip, NoNegativeFlips
 from ktlight.routing.router import SampleRouter
 from ktlight.routing.rules import RoutingRule
+from ktlight.routing.soft import Soft
 
 RULES: dict[str, RoutingRule] = {
     "teacher": Fixed(1),
@@ -237,8 +238,9 @@ RETAINING: list[Callable[[float], RoutingRule]] = [
     lambda weight: MostConfident(False, weight),
     lambda weight: Margin(True, weight),
     Entropy,
-    lambda weight: Calibrated(True, weight),
+    lambda weight: MostConfident(True, weight, calibrate=True),
     Classwise,
+    lambda weight: Soft(1.0, True, weight),
     lambda weight: Flip("average", weight),
     lambda weight: Random(0.5, 0, weight),
 ]

@@ -22,9 +22,11 @@ def check(*overrides: str, classes: int = 30) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["router=entropy"], "router=entropy compares what all logits say, but store.top_k=10 keeps"),
-        (["router=calibrated"], "router=calibrated compares what all logits say"),
-        (["router=entropy_weights"], "router=entropy_weights compares what all logits say"),
+        (["router=entropy"], "the router compares what all logits say, but store.top_k=10 keeps"),
+        (["router=calibrated"], "the router compares what all logits say"),
+        (["router=entropy_weights"], "the router compares what all logits say"),
+        (["router=soft", "router.calibrate=true"], "the router compares what all logits say"),
+        (["router=pooled"], "the router compares what all logits say"),
         (["method.top_classes=20"], "the loss goes over the 20 largest classes of the target, but store.top_k=10"),
         (["method.standardize_logits=true"], "method=kl_dp method.standardize_logits=true depends on all logits of"),
     ],
@@ -49,6 +51,8 @@ def test_camkd_needs_labels() -> None:
         ["router=most_confident"],
         ["router=most_confident_unsup"],
         ["router=margin"],
+        ["router=margin", "router.calibrate=true"],
+        ["router=most_confident", "router.expertise=true"],
         ["router=soft"],
         ["router=classwise"],
         ["method.top_classes=10"],
@@ -81,3 +85,8 @@ def test_samples_of_a_batch_of_one_cannot_be_related() -> None:
 def test_a_router_where_nothing_is_routed(method: str, says: str) -> None:
     with pytest.raises(UserError, match=rf"{says}, so there is nothing to route: use it with router=none"):
         check(f"method={method}", "router=soft")
+
+
+def test_no_statistics_of_batches_are_none_of_all_batches_either() -> None:
+    with pytest.raises(UserError, match=r"transfer\.batchnorm=own takes none of any batch: leave one of them out"):
+        check("transfer.batchnorm=own", "trainer.sync_batchnorm=true")

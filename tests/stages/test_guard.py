@@ -75,7 +75,8 @@ def test_statistics_of_batchnorm_are_those_of_the_kept_network(
     options = ["student=test_resnet", "method=kl", "teacher=test_convnext", "trainer.max_epochs=1", HOLDOUT]
     options += ["guard=wise", "guard.steps=3", "optim=sgd", "optim.lr=0.3", "data.augment.kind=none"]
     assert command(*options, "hydra.run.dir=run").code == 0
-    assert 0 < results_of(tmp_path / "run")["guard"]["share"] < 1
+    results = results_of(tmp_path / "run")
+    assert 0 < results["guard"]["share"] < 1 and not results["batchnorm"]["student"]["kept"]
     network: Any = load_network(ModelConfig("test_resnet", "test_resnet"), str(tmp_path / "run" / "student"))
     data = load_digits().train
     apart = pq.read_table(tmp_path / "run" / "guard.parquet")["index"].to_pylist()
@@ -129,3 +130,16 @@ def test_the_ensemble_trains_nothing_and_is_the_reference_shown_everywhere(
     assert results["weights_after"] == results["weights_before"] and results["epochs"] == 0
     assert results["transfer_delta"] == pytest.approx(results[f"acc_{column}"] - results["acc_before"])
     assert not (tmp_path / "run" / "student").exists()
+
+
+def test_kept_statistics_stay_with_the_guard_too(zoo: dict[str, Path], command: Command, tmp_path: Path) -> None:
+    """``transfer.batchnorm=own``: the weights move part of the way, the statistics stay as they came, bit for bit."""
+    assert command("task=pretrain", "student=test_resnet", "hydra.run.dir=start").code == 0
+    options = ["student=test_resnet", "student.checkpoint=start/student", "method=kl", "teacher=test_convnext", HOLDOUT]
+    options += ["trainer.max_epochs=1", "guard=wise", "guard.steps=3", "optim=sgd", "optim.lr=0.3"]
+    assert command(*options, "transfer.batchnorm=own", "hydra.run.dir=run").code == 0
+    results = results_of(tmp_path / "run")
+    assert 0 < results["guard"]["share"] < 1 and results["batchnorm"] == {"student": {"kept": True}}
+    start, kept = (load_file(tmp_path / folder / "student" / "model.safetensors") for folder in ("start", "run"))
+    same = {name for name, value in kept.items() if torch.equal(value, start[name])}
+    assert same == {name for name in kept if name.endswith(("running_mean", "running_var", "num_batches_tracked"))}

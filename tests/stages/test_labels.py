@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import tiny
+import torch
 
 from ktlight.answers.stored import OutputStore
 from ktlight.errors import UserError
-from ktlight.models.label_map import LabelMap
+from ktlight.models.label_map import LabelMap, map_to_learn
 from ktlight.models.provenance import Provenance
-from ktlight.stages.labels import check_labels, in_doubt
+from ktlight.stages.labels import check_labels, in_doubt, learn_label_map
 
 
 @pytest.mark.parametrize("source", ["checkpoint", "hub", "torchvision", "zoo"])
@@ -37,3 +38,17 @@ def test_who_guesses_is_told_the_option_that_there_is(role: str, option: str) ->
     outputs = OutputStore(tiny.config("store=off"))
     with pytest.raises(UserError, match=f"the {role} tiny3 is right on .* Give it {re.escape(option)} to count"):
         check_labels({role: guesser.freeze()}, tiny.data_module(), outputs)
+
+
+@pytest.mark.parametrize("count", [48, 50])  # the second gives batches smaller than the largest that may be
+def test_a_map_is_learned_from_a_model_that_runs_now(count: int) -> None:
+    """The shares of each of the network's classes, counted image by image."""
+    model, data = tiny.classifier(3), tiny.data_module(train=count)
+    model.answer_in(map_to_learn(tiny.CLASSES, tiny.CLASSES))
+    learned = learn_label_map(model, data, OutputStore(tiny.config("store=off"))).label_map
+    expected_ZC = torch.full((tiny.CLASSES, tiny.CLASSES), 0.5, dtype=torch.float64)
+    for batch in data.training_images(model.framing).batches():
+        for image, label in zip(batch["image"], batch["label"], strict=True):
+            expected_ZC[:, label] += model.own_logits(image[None])[0].double().softmax(0)
+    expected_ZC /= expected_ZC.sum(1, keepdim=True)
+    torch.testing.assert_close(learned.weights_ZC, expected_ZC.float())  # type: ignore[union-attr]

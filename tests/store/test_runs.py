@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import Command, figures, run_here
@@ -107,7 +109,14 @@ def test_two_processes_share_the_store(store: Path, tmp_path: Path) -> None:
         for rank in ranks:
             rank.join(1200)
         assert [rank.exitcode for rank in ranks] == [0, 0]
-    assert content(tmp_path / "auto") == content(tmp_path / "off")
+    (stored, answers), (live, live_answers) = (
+        (content(tmp_path / mode), pq.read_table(tmp_path / mode / "predictions.parquet")) for mode in ("auto", "off")
+    )
+    assert {**stored, "predictions.parquet": None} == {**live, "predictions.parquet": None}
+    for name in answers.column_names:  # live, each process answers for half of the test images, and halves may round
+        near = {"rtol": 1e-5, "atol": 1e-5} if name.endswith("_confidence") else {"rtol": 0, "atol": 0}
+        np.testing.assert_allclose(answers[name], live_answers[name], **near, err_msg=name)
+    assert answers.column_names == live_answers.column_names
     assert len(list(store.iterdir())) == 6
 
 

@@ -97,6 +97,9 @@ def test_an_experiment_may_not_say_what_its_runs_would_lose(command: Command, tm
     typed = ("--config-dir", str(tmp_path / "mine"), "experiment=mine", "students=[test_vit]", "teachers=[test_resnet]")
     ended = command(*typed)
     assert ended.code == 1 and "sets options of the runs (recipe)" in ended.err, ended.err
+    mine.write_text(mine.read_text() + "sweep: {experiment: demo}\n")
+    ended = command(*typed)
+    assert ended.code == 1 and "experiment=mine sets options of the runs (" in ended.err, ended.err
 
 
 def test_failed_runs_are_listed_whole_and_repeated_on_request(

@@ -21,7 +21,7 @@ def test_the_papers_sweeps(
     config = fast.load_configuration("config", typed, RunMode.MULTIRUN)
     known = set(timm.list_models(pretrained=True))
     assert set(config.students) | set(config.teachers) <= known
-    runs = pair_runs(config, [of_the_runs(typed, config)])
+    runs = pair_runs(config, fast, [of_the_runs(typed, config)])
     assert len(runs) == students * teachers * methods
     check_experiment(config, fast, typed, runs[0])
     some = runs[:: len(runs) // 20]

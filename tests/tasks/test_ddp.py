@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import safetensors.torch
 from conftest import Command
 
-# No running statistics in either network: those are of each process's own half of the batch.
+# No statistics of batches in any network: those are of each process's own half of the batch.
 METHODS = {
     "xe_kl_mcl": ["method=xe_kl_mcl", "trainer.accumulate_grad_batches=2"],
     "kdcl": ["method=kdcl", "method.rule=linear"],
@@ -21,6 +22,7 @@ METHODS = {
     "rkd": ["method=rkd", "router=most_confident", "router.retain_weight=2"],
     "dist": ["method=dist", "router=no_negative_flips"],
     "head": ["transfer.part=head", "method=kl_mcl"],
+    "own statistics": ["transfer.batchnorm=own", "student=test_resnet"],
 }
 
 
@@ -46,6 +48,8 @@ def test_two_processes_equal_one(
         "trainer.check_val_every_n_epoch=1",
         "hydra.run.dir=two",
     ]
+    for student in filter(re.compile("student=").match, options):  # beside those of `zoo`
+        assert command("task=pretrain", student, "hydra.run.dir=start").code == 0
     process = start(*options, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=32")
     one = tmp_path / "one"
     assert command(*options[:-1], f"hydra.run.dir={one}", "data.batch_size=64").code == 0

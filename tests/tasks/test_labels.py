@@ -11,6 +11,7 @@ import pytest
 import timm
 from conftest import Command
 from omegaconf import OmegaConf
+from pandas.testing import assert_frame_equal
 from safetensors.torch import load_file, save_file
 
 from ktlight.publication.discovery.tables import discovery_tables
@@ -50,8 +51,8 @@ def test_a_teacher_is_mapped_by_a_file_as_if_it_had_the_data_s_classes(
         said[name] = ended.out + ended.err
     assert "the teacher  10 classes -> 10 of the data by file (10 covered)" in said["mapped"]
     assert "test_convnext, checkpoint: backwards.safetensors; 10 classes -> 10 of the data by file" in said["mapped"]
-    predictions = [pq.read_table(tmp_path / name / "predictions.parquet") for name in said]
-    assert predictions[0].equals(predictions[1])
+    predictions = [pq.read_table(tmp_path / name / "predictions.parquet").to_pandas() for name in said]
+    assert_frame_equal(*predictions, rtol=1e-4)  # some CPUs round a class by its place among the head's rows
     labels = results("mapped")["models"]["teacher"]["labels"]
     assert (labels["how"], labels["covered"], labels["missing"], labels["sliced"]) == ("file", 10, [], False)
     assert results("straight")["models"]["teacher"]["labels"] == {"how": "same", "sliced": False}

@@ -140,6 +140,12 @@ def test_the_same_again_gives_the_same(advice: Path, runs: Path, command: Comman
         (["methods=[cd]"], "method=cd moves the features, which come before the head, so the head probe says nothing"),
         (["methods=[dml]"], "method=dml runs several networks on the same images"),
         (["methods=[label_smoothing]"], "method=label_smoothing learns from no teacher, so there is none to recommend"),
+        (
+            ["router.expertise=true"],
+            "with method=kl: Could not override 'router.expertise'; leave the option or the method out",
+        ),
+        (["router=pooled"], "learns from data.holdout's images"),
+        (["router=margin", "router.expertise=true"], "learns from data.holdout's images"),
         (["router=calibrated"], "learns from data.holdout's images, on which a probe is measured"),
         (["data.holdout=0"], "No training images are held out: set data.holdout"),
         (["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"], "in one process: use trainer.devices=1"),

@@ -26,6 +26,9 @@ def test_a_report_of_runs(command: Command, tmp_path: Path, monkeypatch: pytest.
     assert any("3 of 4" in line for line in lines) and any("missing    2 runs" in line for line in lines)
     assert any("left out   runs/broken: its results.json is no JSON" in line for line in lines)
     assert "page       report/report.html" in lines
+    assert any("claims, with 95% intervals" in line for line in lines) and any(
+        "does not hold" in line for line in lines
+    )
     with (tmp_path / "report" / "tables" / "success.csv").open(newline="") as file:
         reader = csv.DictReader(file)
         rows = {row["method"]: row for row in reader}
@@ -40,6 +43,7 @@ def test_a_report_of_runs(command: Command, tmp_path: Path, monkeypatch: pytest.
     assert "Incomplete: 2 of the runs" in html and len(html) < 1_000_000
     saved = json.loads((tmp_path / "report" / "results.json").read_text())
     assert saved["task"] == "report" and saved["transfers"] == 14 and saved["missing"] == 2
+    assert {row["verdict"] for row in saved["claims"]} == {"holds", "does not hold", "not clear", "not measured"}
 
 
 def test_a_report_is_set_aside_only_when_it_changes(command: Command, tmp_path: Path) -> None:

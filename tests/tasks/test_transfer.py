@@ -78,6 +78,11 @@ def test_every_figure_follows_from_the_predictions(name: str, folders: dict[str,
 
 
 @pytest.mark.parametrize("name", RUNS)
+def test_results_say_whether_a_teacher_has_a_say(name: str, folders: dict[str, Path]) -> None:
+    assert results_of(folders[name])["has_teacher"] == (name not in ("label_smoothing", "self_distill"))
+
+
+@pytest.mark.parametrize("name", RUNS)
 def test_the_share_of_the_teacher_is_the_mean_of_the_curve(name: str, folders: dict[str, Path]) -> None:
     curves = np.genfromtxt(folders[name] / "curves.csv", delimiter=",", names=True, deletechars="")
     recorded = results_of(folders[name])["teacher_share"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ktlight.cli import run
+from ktlight.cli import run, run_pack
 from ktlight.training.worker import Job, leave_allocation
 
 ELSEWHERE = """
@@ -26,7 +26,8 @@ def test_it_brings_what_a_config_needs(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "argv", ["run.py", "-m", "seed=0,1"])
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     command = [sys.executable, "-c", ELSEWHERE]
-    printed = subprocess.check_output(command, input=pickle.dumps(Job(run)), cwd="/", env=environment).decode()
+    job = pickle.dumps(Job(run, run_pack))
+    printed = subprocess.check_output(command, input=job, cwd="/", env=environment).decode()
     assert printed == f"{tmp_path} ['-m', 'seed=0,1'] PASSIVE True\nTrue\n"
 
 

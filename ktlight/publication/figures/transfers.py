@@ -153,6 +153,23 @@ def stages(changes: Any) -> Any:
     )
 
 
+def schedules(pairs: Any) -> Any:
+    """Return the delta by student, a colour for each way to be taught.
+
+    Args:
+        pairs: Columns ``student``, ``method``, ``teacher``, ``delta``.
+    """
+    methods, names = unique(pairs, "method"), unique(pairs, "student")
+    base = chart(pairs, "student", "method", "teacher", "delta").encode(
+        x=alt.X("delta:Q", title=DELTA),
+        y=alt.Y("student:N", sort=names, title=None, axis=alt.Axis(labelLimit=220)),
+        yOffset=alt.YOffset("method:N", sort=methods),
+        color=category("method", "method", methods),
+    )
+    points = base.mark_circle(size=45, opacity=0.8)
+    return (rule(x=0) + points).properties(width=WIDTH, height=max(80, len(names) * (10 + 9 * len(methods))))
+
+
 def by_student(students: Any) -> Any:
     """Return mean and standard deviation of the delta over teachers, by student and method.
 

@@ -100,7 +100,7 @@ function suggested(cells, kind, id) {
 
 function shownCell(cell, kind) {
   const words = shown(cell, kind);
-  const safe = kind === "link" && cell !== null && !/^\s*[a-z][a-z0-9+.-]*:/i.test(cell[1]);
+  const safe = kind === "link" && cell?.[1] && !/^\s*[a-z][a-z0-9+.-]*:/i.test(cell[1]);
   return safe ? element("a", { href: cell[1] }, words) : document.createTextNode(words);
 }
 

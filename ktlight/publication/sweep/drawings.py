@@ -1,5 +1,6 @@
 """Which figures a report has: each with its caption, which says n, the kind of interval and what is missing."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def beside_the_paper(collection: Collection, paper: "DataFrame") -> Drawing:
 
 def delta_against_difference(collection: Collection) -> Drawing | None:
     """Return the delta against the performance difference."""
-    pairs = collection.pairs
+    pairs = collection.taught
     if len(pairs.drop_duplicates(["teacher", "student"])) < 2:
         return None
     caption = (
@@ -129,9 +130,7 @@ def top_class_rates(collection: Collection) -> Drawing | None:
     """Return the transfer rate of the top-p% classes."""
     import pandas as pd
 
-    pairs, names = collection.pairs, [f"sample_rate_top{percent}" for percent in TOP]
-    if not set(names) <= set(pairs.columns):
-        return None
+    pairs, names = collection.taught, [f"sample_rate_top{percent}" for percent in TOP]
     parts = [
         pairs[["method", name]].assign(percent=percent, kind=pairs["student_kind"]).rename(columns={name: "rate"})
         for percent, name in zip(TOP, names, strict=True)
@@ -150,7 +149,7 @@ def student_size(outcome: str, title: str) -> Callable[[Collection], Drawing | N
     """Return the maker of the figure of an outcome against the student's size."""
 
     def make(collection: Collection) -> Drawing | None:
-        pairs = collection.pairs.dropna(subset=outcome)
+        pairs = collection.taught.dropna(subset=outcome)
         if pairs["student_params"].nunique() < 2:
             return None
         caption = f"{len(pairs)} points, a method and pair each (seeds averaged)."
@@ -160,9 +159,38 @@ def student_size(outcome: str, title: str) -> Callable[[Collection], Drawing | N
     return make
 
 
+def success_by_size(collection: Collection) -> Drawing | None:
+    """Return the success of a student against its size."""
+    facts = collection.taught.groupby("student")[["student_params", "student_kind"]].first()
+    students = collection.students.join(facts, on="student").dropna(subset="student_params")
+    if facts["student_params"].nunique() < 3 or students["teachers"].max() < 2:
+        return None
+    chart = transfers.student_properties(students, "success", "teachers that helped (%)")
+    caption = f"{len(students)} points, a method and student each: the share of its teachers after which it is better."
+    return Drawing("success_by_size", "Success against the size of the student", caption, chart)
+
+
+def schedules(collection: Collection) -> Drawing | None:
+    """Return what several teachers gave, by student and schedule, beside each of them alone."""
+    several = collection.pairs[collection.pairs["teachers"] > 1]
+    alone = collection.taught[(collection.taught["teachers"] == 1)
+                              & collection.taught["method"].isin(several["base_method"])
+                              & collection.taught["student"].isin(several["student"])]  # fmt: skip
+    if not len(several):
+        return None
+    import pandas as pd
+
+    chart = transfers.schedules(pd.concat([several, alone]))
+    caption = (
+        f"{len(several)} points of several teachers, {len(alone)} of a single one, seeds averaged; the epochs of each "
+        "are in the table of pairs."
+    )
+    return Drawing("schedules", "Several teachers, and one", caption, chart)
+
+
 def correlations(collection: Collection) -> Drawing | None:
     """Return the correlations of properties of the models with the outcome."""
-    table = correlation_table(collection.pairs).dropna(subset="r")
+    table = correlation_table(collection.taught).dropna(subset="r")
     if table.empty or table["n"].max() < CORRELATED:
         return None
     caption = f"Pearson's r over at most {table['n'].max()} pairs; fields without a value do not vary."
@@ -173,21 +201,22 @@ def stages(collection: Collection) -> Drawing | None:
     """Return gain and loss after each of several teachers in sequence."""
     import pandas as pd
 
+    staged = collection.trainings.dropna(subset="stages")
     rows = [
         {"method": run["method"], "stage": stage["stage"], "outcome": outcome, "percent": stage[outcome]}
-        for run in collection.trained[["method", "stages"]].to_dict("records")
-        for stage in run["stages"]
+        for run in staged.to_dict("records")
+        for stage in json.loads(run["stages"])
         for outcome in ("gain", "loss", "delta")
     ]
     if not rows:
         return None
-    caption = f"Against the very first student; mean over {sum(map(bool, collection.trained['stages']))} runs."
+    caption = f"Against the very first student; mean over {len(staged)} trainings."
     return Drawing("stages", "Several teachers in sequence", caption, transfers.stages(pd.DataFrame(rows)))
 
 
 def delta_map(collection: Collection) -> Drawing | None:
     """Return the map of the delta; of many models, neighbours by accuracy share a cell."""
-    pairs = collection.pairs
+    pairs = collection.taught
     facts = statistics.model_facts(pairs)
     if len(pairs.drop_duplicates(["teacher", "student"])) < 2:
         return None
@@ -211,9 +240,11 @@ FIGURES: tuple[Callable[[Collection], Drawing | None], ...] = (
     by_student,
     delta_map,
     gain_and_loss,
+    schedules,
     stages,
     top_class_rates,
     student_size("delta", "Transfer delta (points)"),
+    success_by_size,
     student_size("transfer_rate", "Transfer rate (%)"),
     correlations,
 )

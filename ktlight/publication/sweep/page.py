@@ -1,60 +1,23 @@
 """The page of a sweep or of any collection of runs."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ktlight.publication.content import Figure, Page, PairMap, TableColumn
+from ktlight.publication.content import Figure, Page, PairMap
 from ktlight.publication.sweep.collection import Collection
 from ktlight.publication.sweep.findings import findings
+from ktlight.publication.sweep.page_tables import page_tables
 from ktlight.publication.sweep.statistics import model_facts
-from ktlight.report.folder import PAGE
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Kind = Literal["text", "number", "count", "interval", "link"]
 MOST_REMARKS = 5_000
 """More pairs than this have no remarks, so that the page stays small."""
 MOST_LISTED = 200
-RUN_COLUMNS: dict[str, tuple[str, Kind]] = {
-    "samples": ("data", "text"),
-    "method": ("method", "text"),
-    "teacher": ("teacher", "text"),
-    "student": ("student", "text"),
-    "seed": ("seed", "count"),
-    "delta": ("delta", "number"),
-    "acc_before": ("before", "number"),
-    "acc_teacher": ("teacher's accuracy", "number"),
-    "acc_after": ("after", "number"),
-    "gain": ("gain", "number"),
-    "loss": ("loss", "number"),
-    "complementary_knowledge": ("complementary", "number"),
-    "sample_rate_top100": ("transfer rate, samples", "number"),
-    "class_rate_top100": ("transfer rate, classes", "number"),
-    "teacher_kind": ("teacher's family", "text"),
-    "student_kind": ("student's family", "text"),
-    "teacher_params": ("teacher's parameters", "count"),
-    "student_params": ("student's parameters", "count"),
-    "epochs": ("epochs", "count"),
-}
-METHOD_COLUMNS: dict[str, tuple[str, Kind]] = {
-    "method": ("method", "text"),
-    "samples": ("data", "text"),
-    "median_success": ("median success", "number"),
-    "n": ("students", "count"),
-    "mean_delta": ("mean delta", "number"),
-    "pairs": ("pairs", "count"),
-    "pairs_in_grid": ("pairs in the grid", "count"),
-    "runs": ("runs", "count"),
-    "better": ("better", "count"),
-    "worse": ("worse", "count"),
-    "mean_delta_common": ("mean delta, common pairs", "number"),
-    "pairs_common": ("common pairs", "count"),
-}
 STATISTICS = """\
 success: per student the share of teachers with a delta above 0; its median over the n students of a method.
 delta: points of accuracy after minus before. The runs of a pair (teacher and student) that differ in the seed are
@@ -63,7 +26,9 @@ interval of a run: 95%, over the test samples (Bonett and Price, 2012). Of a pai
 holds both deltas and the mean of their intervals; of three or more, over the seeds (Student's t). Of a method: over
 pairs, which share teachers and students: two-way cluster-robust variance (Cameron, Gelbach and Miller, 2011), Student's
 t; none where there are two teachers or two students.
-better, worse: pairs whose own interval lies above or below 0.
+better, worse: pairs, or runs, whose own interval lies above or below 0.
+kind of teacher: weaker, more than 3 points below the student before; equal, within 3 points; stronger.
+claim: of a mean, holds where its interval lies on the claimed side of zero, does not hold where it lies on the other.
 transfer rate, samples: of the teacher's complementary knowledge, the share that the student now has right.
 transfer rate, classes: all that the student gained in the classes of that knowledge, over that knowledge."""
 
@@ -80,24 +45,13 @@ def sweep_page(
         title: Its title.
         success: The rows of the table of methods; with those of the paper, if asked for.
     """
-    tables = {}
-    if len(success):
-        tables["Methods"] = [*_columns(success, METHOD_COLUMNS), _interval(success, "ci95_low", "ci95_high")]
-    if len(collection.runs):
-        links = [[Path(run).name, os.path.relpath(_page_of(Path(run)), folder)] for run in collection.runs["folder"]]
-        several = collection.runs["samples"].nunique() > 1
-        shown = RUN_COLUMNS if several else {name: told for name, told in RUN_COLUMNS.items() if name != "samples"}
-        tables["Runs"] = [
-            *_columns(collection.runs, shown),
-            _interval(collection.runs, "low", "high"),
-            TableColumn("folder", "folder", "link", links),
-        ]
+    tables = page_tables(collection, folder, success)
     return Page(title, findings(collection), pair_map(collection), tables, figures, _provenance(collection))
 
 
 def pair_map(collection: Collection) -> PairMap | None:
     """Return the map of the delta, a measure for each method; None without two models."""
-    pairs = collection.pairs
+    pairs = collection.taught
     facts = model_facts(pairs) if len(pairs) else []
     if len(facts) < 2:
         return None
@@ -127,30 +81,14 @@ def _remark(row: dict[str, Any], several: bool) -> str:
     )
 
 
-def _columns(table: "DataFrame", columns: dict[str, tuple[str, Kind]]) -> list[TableColumn]:
-    return [
-        TableColumn(name, heading, kind, _cells(table[name]))
-        for name, (heading, kind) in columns.items()
-        if name in table
-    ]
-
-
-def _interval(table: "DataFrame", low: str, high: str) -> TableColumn:
-    ends = zip(_cells(table[low]), _cells(table[high]), strict=True)
-    cells = [None if None in pair else list(pair) for pair in ends]
-    return TableColumn("interval", "95% interval of the delta", "interval", cells)
-
-
-def _cells(column: Any) -> list[Any]:
-    return [None if cell is None or cell != cell else cell for cell in column.tolist()]
-
-
 def _provenance(collection: Collection) -> dict[str, str]:
     texts = {"Statistics": STATISTICS}
     if len(collection.runs):
         counts = collection.runs["samples"].value_counts(sort=False)
-        texts["Data"] = "\n".join(f"{count} runs: {samples}" for samples, count in counts.items())
-        texts["Config of the first run"] = _config(Path(collection.runs["folder"].iloc[0]))
+        texts["Data"] = "\n".join(f"{count} measurements: {samples}" for samples, count in counts.items())
+        texts["Config of the first run"] = _config(collection)
+    if collection.tables:
+        texts["Tables of runs"] = "\n".join(map(str, collection.tables))
     if collection.versions:
         texts["Versions"] = "\n".join(collection.versions)
     if collection.others:
@@ -163,16 +101,12 @@ def _provenance(collection: Collection) -> dict[str, str]:
     return texts
 
 
-def _page_of(run: Path) -> Path:
-    """Return the page of a run, or its folder where an earlier version wrote none."""
-    return run / PAGE if (run / PAGE).exists() else run
-
-
-def _config(folder: Path) -> str:
+def _config(collection: Collection) -> str:
+    run = Path(collection.runs["folder"].iloc[0])
     try:
-        return (folder / "config.yaml").read_text()
+        return (run / "config.yaml").read_text()
     except (OSError, ValueError):
-        return "It has no config.yaml."
+        return "It is not here: what was typed for each run stands in tables/runs.csv, under options."
 
 
 def _listed(lines: Any) -> str:

@@ -62,7 +62,10 @@ def report_tables(collection: Collection, paper: "DataFrame | None" = None) -> "
         success = pd.concat([success, paper_success(paper)]) if len(success) else paper_success(paper)
         students = pd.concat([students, paper]) if len(students) else paper
     tables = {
-        "runs": collection.runs.drop(columns=["stages"], errors="ignore"),
+        "claims": collection.claims,
+        "kinds": collection.kinds,
+        "guard": collection.guards,
+        "runs": collection.runs,
         "pairs": collection.pairs,
         "students": students,
         "differences": collection.differences,

@@ -1,7 +1,8 @@
 """What many transfers say together: success, means with intervals and bins; n with every figure.
 
 Seeds come first: the runs of one method, teacher and student are averaged to the figures of a *pair*, and all else is
-over pairs. Nothing is ever averaged over different samples.
+over pairs. Nothing is ever averaged over different samples. What is trained without a teacher, with one, and with
+several has grids of its own: the pair of a control is a student.
 """
 
 from itertools import permutations
@@ -13,10 +14,11 @@ import numpy as np
 from ktlight.publication.sweep.intervals import quantile, two_way_interval
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 PAIR = ["samples", "method", "teacher", "student"]
-FACTS = ["teacher_kind", "student_kind", "teacher_params", "student_params"]
+FACTS = ["base_method", "part", "schedule", "router", "guard", "teachers", "epochs", "teacher_kind", "student_kind",
+         "teacher_params", "student_params"]  # fmt: skip
 MEANS = ["acc_teacher", "acc_before", "acc_after", "difference", "delta", "gain", "loss", "complementary_knowledge",
          "transfer_rate"]  # fmt: skip
 SUCCESS = ["method", "median_success", "mean_delta", "n", "samples", "ci95_low", "ci95_high", "pairs", "pairs_in_grid",
@@ -34,9 +36,10 @@ def pair_table(runs: "DataFrame") -> "DataFrame":
     """
     trained = runs[runs["epochs"] > 0]
     groups = trained.groupby(PAIR, sort=False)
-    rates = [name for name in runs.columns if name.startswith(("sample_rate", "class_rate", "gain_"))]
+    rates = [name for name in runs.columns if name.startswith(("sample_rate", "class_rate", "gain_", "top50_"))]
     pairs = groups[[*MEANS, *rates]].mean().join(groups[FACTS].first())
     pairs["runs"] = groups.size()
+    pairs["success"] = 100 * (trained["delta"] > 0).groupby([trained[name] for name in PAIR], sort=False).mean()
     pairs["lowest"], pairs["highest"] = groups["delta"].min(), groups["delta"].max()
     margin = groups["delta"].sem() * [quantile(count - 1) for count in pairs["runs"]]
     own = groups[["low", "high"]].mean()
@@ -62,14 +65,15 @@ def success_table(pairs: "DataFrame") -> "DataFrame":
     """Return one row per method: the median success over students, and the mean delta over pairs with its interval.
 
     ``n`` counts students, ``pairs`` the pairs that the mean is over, of ``pairs_in_grid``. Where methods were tried on
-    different pairs, their means do not compare: ``mean_delta_common`` is over the ``pairs_common`` that all have.
+    different pairs, their means do not compare: ``mean_delta_common`` is over the ``pairs_common`` that all have (all
+    with one teacher, with several, and the controls, each by themselves).
     ``better`` and ``worse`` count the pairs whose interval lies above or below 0. The interval of the mean is that of
     `two_way_interval`; of a single pair, that pair's.
     """
     import pandas as pd
 
     students, rows = student_table(pairs), []
-    for samples, others in pairs.groupby("samples", sort=False):
+    for (samples, _), others in pairs.groupby(["samples", by_teachers(pairs)], sort=False):
         in_grid, common = len(_grid_pairs(others)), _common(others)
         for method, mine in others.groupby("method", sort=False):
             shared = mine[mine.set_index(["teacher", "student"]).index.isin(common)]
@@ -106,25 +110,38 @@ def difference_table(pairs: "DataFrame") -> "DataFrame":
 
     rows = []
     for samples, group in pairs.groupby("samples", sort=False):
-        deltas = group.pivot(index=["teacher", "student"], columns="method", values="delta")
-        for method, other in permutations(deltas.columns, 2):
-            more = (deltas[method] - deltas[other]).dropna()
+        methods = {method: mine for method, mine in group.groupby("method")}
+        for method, other in permutations(methods, 2):
+            more = paired(methods[method], methods[other])
             if len(more):
                 low, high = two_way_interval(more, *(more.index.get_level_values(level) for level in (0, 1)))
                 rows.append((samples, method, other, more.mean(), low, high, len(more)))
     return pd.DataFrame(rows, columns=["samples", "method", "other", "difference", "ci95_low", "ci95_high", "pairs"])
 
 
+def paired(mine: "DataFrame", other: "DataFrame", figure: str = "delta") -> "Series":
+    """Return a figure of one method's pairs minus that of another's, by teacher and student, where both have it.
+
+    A control has one value a student, which counts for each pair of the student.
+    """
+    of_controls = [(each["teachers"] == 0).all() for each in (mine, other)]
+    if of_controls[0] and not of_controls[1]:
+        return -paired(other, mine, figure)
+    keys = ["student"] if of_controls[1] else ["teacher", "student"]
+    both = mine.merge(other[[*keys, figure]], on=keys, suffixes=("", "_other")).set_index(["teacher", "student"])
+    return (both[figure] - both[f"{figure}_other"]).dropna().rename(figure)
+
+
 def missing_table(runs: "DataFrame") -> "DataFrame":
     """Return what is absent from the grid of all teachers, students, methods and seeds seen on the same samples.
 
-    A model with itself is expected only where some run has it.
+    A model with itself is expected only where some run has it, and so are several teachers of a student.
     """
     import pandas as pd
 
     names = ["method", "teacher", "student", "seed"]
     trained, parts = runs[runs["epochs"] > 0], []
-    for samples, group in trained.groupby("samples", sort=False):
+    for (samples, _), group in trained.groupby(["samples", by_teachers(trained)], sort=False):
         expected = pd.MultiIndex.from_tuples(
             [(method, *pair, seed) for method in group["method"].unique() for pair in _grid_pairs(group)
              for seed in sorted(group["seed"].unique())], names=names,
@@ -134,10 +151,16 @@ def missing_table(runs: "DataFrame") -> "DataFrame":
     return pd.concat(parts) if parts else pd.DataFrame(columns=[*names, "samples"])
 
 
+def by_teachers(table: "DataFrame") -> "Series":
+    """Return for each row whether it is of a control (0), of one teacher (1) or of several (2)."""
+    return table["teachers"].clip(upper=2)
+
+
 def binned(pairs: "DataFrame") -> "DataFrame":
     """Return mean and quartiles of the delta per method and bin of the performance difference, of bins with pairs."""
     import pandas as pd
 
+    pairs = pairs[pairs["teachers"] > 0]
     bins = pd.cut(pairs["difference"], EDGES)
     groups = pairs.assign(bin=bins).groupby(["samples", "method", "bin"], observed=True)
     table = groups["delta"].agg(mean="mean", q25=lambda d: d.quantile(0.25), q75=lambda d: d.quantile(0.75), n="size")
@@ -155,7 +178,8 @@ def model_facts(pairs: "DataFrame") -> list[dict[str, Any]]:
     facts: dict[str, dict[str, Any]] = {}
     for role, accuracy in (("teacher", "acc_teacher"), ("student", "acc_before")):
         columns = [role, accuracy, f"{role}_kind", f"{role}_params"]
-        for name, acc, kind, params in pairs[columns].itertuples(index=False, name=None):
+        taught = pairs[pairs["teachers"] > 0] if role == "teacher" else pairs
+        for name, acc, kind, params in taught[columns].itertuples(index=False, name=None):
             known = params == params and params is not None  # pandas makes NaN of None
             facts[name] = {
                 "name": name,
@@ -177,8 +201,10 @@ def _mean_interval(pairs: "DataFrame") -> tuple[float, float]:
 
 
 def _grid_pairs(rows: "DataFrame") -> list[tuple[str, str]]:
-    """Return all pairs of the teachers and students seen; a model with itself only where a run has it."""
-    seen = set(zip(rows["teacher"], rows["student"], strict=True))
+    """Return all pairs of the teachers and students seen; several teachers, or a model with itself, only as seen."""
+    seen = dict.fromkeys(zip(rows["teacher"], rows["student"], strict=True))
+    if (rows["teachers"] > 1).any():
+        return list(seen)
     students = list(dict.fromkeys(rows["student"]))
     teachers = dict.fromkeys(rows["teacher"])
     return [pair for t in teachers for s in students if (pair := (t, s)) in seen or t != s]

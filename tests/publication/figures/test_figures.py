@@ -45,6 +45,7 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Any]] = {
     "correlations": lambda p: transfers.correlations(correlations.correlations(p)),
     "gain and loss": lambda p: transfers.gain_and_loss(p),
     "stages": lambda p: transfers.stages(STAGES),
+    "schedules": lambda p: transfers.schedules(p),
     "by student": lambda p: transfers.by_student(statistics.student_table(p)),
     "map": lambda p: transfers.delta_map(p, ["a", "b", "c"]),
     "complementary knowledge": lambda p: discovery.complementary_knowledge(FLIPS),

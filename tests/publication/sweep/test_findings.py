@@ -57,4 +57,4 @@ def test_within_noise_repeats_and_what_cannot_be_read(tmp_path: Path) -> None:
     assert "2 different sets of samples" in text
     assert "Not clear: kl_dp +1.41 points (no interval of the mean: it takes three teachers or students;" in text
     assert "16 runs repeat another to the last bit" in text and "1 run of methods without training" in text
-    assert f"1 folder could not be read: {tmp_path / 'broken'} (its results.json is no JSON)." in text
+    assert f"Could not be read, 1 in all: {tmp_path / 'broken'} (its results.json is no JSON)." in text

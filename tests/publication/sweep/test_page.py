@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ from ktlight.publication.content import TableColumn
 from ktlight.publication.page.writer import page_html
 from ktlight.publication.sweep.collection import collect
 from ktlight.publication.sweep.page import pair_map, sweep_page
-from tests.publication.grid import results, write_grid
+from ktlight.publication.tables import write_table
+from tests.publication.grid import control, guarded, results, table, write_grid
 
 
 def test_the_map_has_a_measure_for_each_method(tmp_path: Path) -> None:
@@ -60,3 +62,32 @@ def test_several_teachers_of_a_run_are_a_model_of_unknown_size(tmp_path: Path) -
     (several,) = (model for model in pairs.models if model["name"] == "a+c")
     assert several["num_params"] is None and several["family"] == ""
     assert "a+c" in page_html(sweep_page(collection, [], tmp_path, "Several", collection.success))
+
+
+def test_a_page_has_claims_kinds_and_guards(tmp_path: Path) -> None:
+    write_grid(tmp_path / "grid")
+    write_run(tmp_path / "wise", guarded("kl_dp", "c", "b", 7, 2.0, -1.0, share=0.3), "guard=wise")
+    control(tmp_path, "self_distill", {("c", "b"): 0.5})
+    collection = collect([tmp_path])
+    page = sweep_page(collection, [], tmp_path, "All", collection.success)
+    assert list(page.tables) == ["Methods", "Claims", "Kinds of teachers", "Guards", "Runs"]
+    names = {heading: {column.name: column.cells for column in columns} for heading, columns in page.tables.items()}
+    assert "samples" not in names["Claims"] and "holds" in names["Claims"]["verdict"]
+    assert names["Guards"]["mean_delta_guarded"] == [2] and names["Guards"]["mean_share"] == [30]
+    assert names["Kinds of teachers"]["teacher"].count("all") == 4
+    told = "\n".join(page.overview)
+    assert "18 transfers on digits" in told and "1 of them had a guard and are measured twice" in told
+    assert "1 of them had no teacher" in told and "Of the claims, holds: every teacher knows something" in told
+    assert page.pair_map is not None and {model["name"] for model in page.pair_map.models} == {"a", "b", "c"}
+    assert "Guards" in page_html(page)
+
+
+def test_a_page_of_a_table_names_runs_that_are_not_there(tmp_path: Path) -> None:
+    write_table(table(write_grid(tmp_path / "gone")), tmp_path, "runs")
+    shutil.rmtree(tmp_path / "gone")
+    collection = collect([], [tmp_path / "runs.csv"])
+    page = sweep_page(collection, [], tmp_path, "Table", collection.success)
+    folders = next(column for column in page.tables["Runs"] if column.name == "folder")
+    assert folders.cells[0] == ["kl-a-to-b-0-", ""]
+    assert page.provenance["Config of the first run"].startswith("It is not here")
+    assert page.provenance["Tables of runs"] == str(tmp_path / "runs.csv")
