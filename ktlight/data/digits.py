@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
+from torch.nn import functional as F  # noqa: N812
 
 from ktlight.data.arrays import TensorTable
 from ktlight.data.dataset import ImageDataset, numbered_classes
 from ktlight.data.subset import stratified_subset
-from ktlight.functional.geometry import resize
 
 SIZE = 32
 TRAIN_FRACTION = 0.2
@@ -22,7 +22,8 @@ def load_digits() -> ImageDataset:
 
     digits = load_sklearn_digits()
     grey = torch.from_numpy(np.rint(digits.images * (255 / 16)).astype(np.uint8))
-    images = torch.stack([resize(image.expand(3, -1, -1), SIZE, SIZE) for image in grey])
+    large = F.interpolate(grey[:, None], size=(SIZE, SIZE), mode="bicubic", antialias=True)  # as `geometry.resize` does
+    images = large.expand(-1, 3, -1, -1).contiguous()
     labels = digits.target.astype(np.int64)
     train = stratified_subset(labels, TRAIN_FRACTION)
     val = np.setdiff1d(np.arange(len(labels)), train)
