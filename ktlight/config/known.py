@@ -44,7 +44,7 @@ def check_choices(override: Override, search: tuple[str, ...]) -> None:
 def choices(group: str, search: tuple[str, ...]) -> list[str]:
     """Return the choices of a group, including those in further config folders."""
     loader = GlobalHydra.instance().config_loader()
-    options = loader.get_group_options(group, config_name="config", overrides=list(search))
+    options = loader.get_group_options(group, overrides=list(search))
     return [option for option in options if option != BASE]
 
 
