@@ -5,7 +5,7 @@ over pairs. Nothing is ever averaged over different samples. What is trained wit
 several has grids of its own: the pair of a control is a student.
 """
 
-from itertools import permutations
+from itertools import combinations, permutations
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
@@ -110,12 +110,15 @@ def difference_table(pairs: "DataFrame") -> "DataFrame":
 
     rows = []
     for samples, group in pairs.groupby("samples", sort=False):
-        methods = {method: mine for method, mine in group.groupby("method")}
-        for method, other in permutations(methods, 2):
+        methods, found = {method: mine for method, mine in group.groupby("method")}, {}
+        for method, other in combinations(methods, 2):
             more = paired(methods[method], methods[other])
             if len(more):
+                mean = more.mean()
                 low, high = two_way_interval(more, *(more.index.get_level_values(level) for level in (0, 1)))
-                rows.append((samples, method, other, more.mean(), low, high, len(more)))
+                found[method, other] = (mean, low, high, len(more))
+                found[other, method] = (-mean, -high, -low, len(more))
+        rows += [(samples, *two, *found[two]) for two in permutations(methods, 2) if two in found]
     return pd.DataFrame(rows, columns=["samples", "method", "other", "difference", "ci95_low", "ci95_high", "pairs"])
 
 
@@ -124,12 +127,18 @@ def paired(mine: "DataFrame", other: "DataFrame", figure: str = "delta") -> "Ser
 
     A control has one value a student, which counts for each pair of the student.
     """
+    import pandas as pd
+
     of_controls = [(each["teachers"] == 0).all() for each in (mine, other)]
     if of_controls[0] and not of_controls[1]:
         return -paired(other, mine, figure)
+    # a report asks this of every two methods, and for a few dozen pairs a dictionary is much faster than pandas
     keys = ["student"] if of_controls[1] else ["teacher", "student"]
-    both = mine.merge(other[[*keys, figure]], on=keys, suffixes=("", "_other")).set_index(["teacher", "student"])
-    return (both[figure] - both[f"{figure}_other"]).dropna().rename(figure)
+    theirs = dict(zip(zip(*(other[key] for key in keys), strict=True), other[figure], strict=True))
+    pairs = zip(mine["teacher"], mine["student"], mine[figure], strict=True)
+    found = [((t, s), value - theirs[key]) for t, s, value in pairs if (key := (t, s)[-len(keys) :]) in theirs]
+    index = pd.MultiIndex.from_tuples([pair for pair, _ in found], names=["teacher", "student"])
+    return pd.Series([more for _, more in found], index=index, name=figure, dtype=float).dropna()
 
 
 def missing_table(runs: "DataFrame") -> "DataFrame":
