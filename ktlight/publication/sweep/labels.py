@@ -1,5 +1,6 @@
 """What a method is called among others: its name, with all that makes its runs another method."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from ktlight.publication.sweep.rows import Row, read
 from ktlight.report.settings import short_names
 
 OF_MODELS = ("student.", "teacher.")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def method_labels(rows: Sequence[Row]) -> list[str]:
@@ -22,6 +24,8 @@ def method_labels(rows: Sequence[Row]) -> list[str]:
     ['kl', 'kl part=head']
     >>> method_labels([row, row | {"options": '{"optim.lr": "0.2"}', "guard": "wise"}, row | {"options": None}])
     ['kl lr=0.1', 'kl lr=0.2 guard=wise', 'kl']
+    >>> method_labels([row | {"options": f'{{"optim.lr": "{rate}"}}'} for rate in ("3e-4", "0.0003", "1e-3")])
+    ['kl lr=0.0003', 'kl lr=0.0003', 'kl lr=0.001']
     """
     alike: dict[tuple[Any, ...], list[int]] = {}
     for number, row in enumerate(rows):
@@ -29,7 +33,7 @@ def method_labels(rows: Sequence[Row]) -> list[str]:
         alike.setdefault((row["samples"], row["base_method"], row["part"], several), []).append(number)
     labels = [""] * len(rows)
     for members in alike.values():
-        options = {number: read(rows[number]["options"]) for number in members}
+        options = {number: _spelled(read(rows[number]["options"])) for number in members}
         names = dict.fromkeys(name for each in options.values() for name in each)
         differing = [name for name in names if _differs(name, [(rows[n], options[n]) for n in members])]
         short = short_names([*differing, "transfer.part", "schedule", "router", "guard"])
@@ -46,6 +50,11 @@ def without_guard(method: str) -> str:
     'kl_dp lr=0.1'
     """
     return method.partition(" guard=")[0]
+
+
+def _spelled(options: Mapping[str, str]) -> dict[str, str]:
+    """Return the options with numbers spelled one way, however they were typed."""
+    return {name: f"{float(value):.12g}" if NUMBER.fullmatch(value) else value for name, value in options.items()}
 
 
 def _label(row: Row, options: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ RUN_COLUMNS: dict[str, tuple[str, Kind]] = {
     "student": ("student", "text"),
     "seed": ("seed", "count"),
     "guard_share": ("kept by the guard", "number"),
+    "batchnorm": ("BatchNorm statistics", "text"),
     "delta": ("delta", "number"),
     "acc_before": ("before", "number"),
     "acc_teacher": ("teacher's accuracy", "number"),

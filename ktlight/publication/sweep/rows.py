@@ -16,7 +16,8 @@ Row = dict[str, Any]
 
 COLUMNS: Mapping[str, type] = {
     "folder": str, "samples": str, "method": str, "teacher": str, "student": str, "seed": int, "base_method": str,
-    "part": str, "schedule": str, "router": str, "guard": str, "guard_share": float, "teachers": int, "epochs": int,
+    "part": str, "schedule": str, "router": str, "guard": str, "guard_share": float, "batchnorm": str,
+    "teachers": int, "epochs": int,
     "acc_teacher": float, "acc_before": float, "acc_after": float, "difference": float, "delta": float, "low": float,
     "high": float, "gain": float, "loss": float, "complementary_knowledge": float, "transfer_rate": float,
     "teacher_share": float, "seconds": float, "num_eval": int, "teacher_family": str, "student_family": str,
@@ -24,10 +25,12 @@ COLUMNS: Mapping[str, type] = {
     "weights_after": str, "options": str, "stages": str, "versions": str, **dict.fromkeys(NO_RATES, float),
 }  # fmt: skip
 """The columns of the table of runs, and what is in them."""
-UNKNOWN = {"router", "guard_share", "acc_teacher", "difference", "complementary_knowledge", "transfer_rate",
-           "teacher_share", "teacher_family", "teacher_kind", "teacher_params", "weights_after", "options", "stages",
-           *NO_RATES}  # fmt: skip
+UNKNOWN = {"router", "guard_share", "batchnorm", "acc_teacher", "difference", "complementary_knowledge",
+           "transfer_rate", "teacher_share", "teacher_family", "teacher_kind", "teacher_params", "weights_after",
+           "options", "stages", *NO_RATES}  # fmt: skip
 """Columns in which a row may have nothing."""
+LATER = {"batchnorm"}
+"""Columns that tables of earlier versions lack."""
 OF_THE_TEACHER = ("acc_teacher", "difference", "complementary_knowledge", "transfer_rate", "teacher_share",
                   "teacher_family", "teacher_kind", "teacher_params", *NO_RATES)  # fmt: skip
 NO_TEACHER = "none"
@@ -54,6 +57,7 @@ def rows_of(run: Finished) -> Iterator[Row]:
 def _row(run: Finished, config: str, columns: Mapping[str, Numbers]) -> Row:
     results, models, guard = run.results, run.results["models"], run.results["guard"]
     student, teacher = models["student"], models.get("teacher", {"family": None, "parameters": None})
+    statistics = results.get("batchnorm", {}).get("student")
     typed = typed_options(run.folder)
     same = ("method", "teacher", "student", "seed", "epochs", "schedule", "acc_teacher", "acc_before", "acc_after",
             "transfer_rate", "complementary_knowledge", "teacher_share", "num_eval", "weights_before",
@@ -67,6 +71,7 @@ def _row(run: Finished, config: str, columns: Mapping[str, Numbers]) -> Row:
         "router": typed.get("router"),
         "guard": "off" if not guard else "wise" if len(guard["tried"]) > 2 else "rollback",
         "guard_share": guard["share"] if guard else None,
+        "batchnorm": None if statistics is None else "own" if statistics["kept"] else "batch",
         "teachers": len(models) - 1,
         "difference": results["acc_teacher"] - results["acc_before"],
         "delta": results["transfer_delta"],

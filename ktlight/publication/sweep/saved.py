@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ktlight.errors import UserError
-from ktlight.publication.sweep.rows import COLUMNS, UNKNOWN, Row
+from ktlight.publication.sweep.rows import COLUMNS, LATER, UNKNOWN, Row
 
 NAMED = 5
 """Of many columns that are missing, so many are named."""
@@ -22,7 +22,7 @@ def saved_rows(file: Path) -> list[Row]:
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, strict=True)
-            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+            if missing := [name for name in COLUMNS if name not in {*LATER, *(reader.fieldnames or ())}]:
                 raise UserError(f"it is no table of runs, as a report's tables/runs.csv is: it lacks {_few(missing)}")
             return [_row(cells, reader.line_num) for cells in reader]
     except OSError as error:
@@ -34,7 +34,7 @@ def saved_rows(file: Path) -> list[Row]:
 def _row(cells: Mapping[Any, Any], line: int) -> Row:
     if None in cells or None in cells.values():
         raise UserError(f"its line {line} has {'more' if None in cells else 'fewer'} cells than there are columns")
-    return {name: _cell(cells[name], name, line) for name in COLUMNS}
+    return {name: _cell(cells.get(name, ""), name, line) for name in COLUMNS}
 
 
 def _cell(text: str, name: str, line: int) -> Any:

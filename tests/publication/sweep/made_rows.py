@@ -16,10 +16,10 @@ BEFORE = 50.0
 TEACHERS, STUDENTS = "abcde", "vwxyz"
 FIELDS: Row = {
     "folder": "runs/one", "samples": "digits", "part": "all", "schedule": "parallel", "router": None, "guard": "off",
-    "guard_share": None, "teachers": 1, "epochs": 6, "teacher_share": 50.0, "seconds": 1.0, "num_eval": 1000,
-    "teacher_family": "resnet", "student_family": "resnet", "teacher_kind": "cnn", "student_kind": "cnn",
-    "teacher_params": 1000, "student_params": 2000, "weights_before": "0", "options": None, "stages": None,
-    "versions": "ktlight 0", "complementary_knowledge": 10.0, "transfer_rate": 20.0, **NO_RATES,
+    "guard_share": None, "batchnorm": None, "teachers": 1, "epochs": 6, "teacher_share": 50.0, "seconds": 1.0,
+    "num_eval": 1000, "teacher_family": "resnet", "student_family": "resnet", "teacher_kind": "cnn",
+    "student_kind": "cnn", "teacher_params": 1000, "student_params": 2000, "weights_before": "0", "options": None,
+    "stages": None, "versions": "ktlight 0", "complementary_knowledge": 10.0, "transfer_rate": 20.0, **NO_RATES,
 }  # fmt: skip
 
 

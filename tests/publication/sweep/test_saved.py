@@ -10,7 +10,7 @@ from made import write_run
 from ktlight.errors import UserError
 from ktlight.publication.sweep.collection import collect
 from ktlight.publication.sweep.publish import report_tables
-from ktlight.publication.sweep.rows import COLUMNS, UNKNOWN, Row
+from ktlight.publication.sweep.rows import COLUMNS, LATER, UNKNOWN, Row
 from ktlight.publication.sweep.saved import saved_rows
 from ktlight.publication.sweep.transfers import transfer_table
 from ktlight.publication.tables import write_table
@@ -26,7 +26,8 @@ def folders(tmp_path: Path) -> Path:
     write_grid(root / "ensemble", {"ensemble": {("a", "b"): [9.0]}}, epochs=0)
     control(root, "self_distill", {("c", "a"): 0.1 + 0.2, ("a", "b"): -1.0})
     write_run(root / "wise", guarded("kl_dp", "c", "b", 7, 2.0, -1.0, share=0.3), "guard=wise")
-    write_run(root / "lr", results("kl", "c", "b", 0, 2.5), "optim.lr=0.1", "data.note='a, \"b\"'")
+    kept = {"batchnorm": {"student": {"kept": True}}}
+    write_run(root / "lr", results("kl", "c", "b", 0, 2.5) | kept, "optim.lr=0.1", "data.note='a, \"b\"'")
     several = results("kl", "c", "b", 0, 2.75) | {"teacher": "a+c", "transfer_rate": None}
     several["models"] = {"student": several["models"]["student"], "teacher1": {}, "teacher2": {}}
     write_run(root / "several", several)
@@ -52,6 +53,14 @@ def test_a_run_in_a_folder_and_in_tables_counts_once(folders: Path, tmp_path: Pa
     alone, mixed = collect([folders]), collect([folders], files)
     pd.testing.assert_frame_equal(alone.runs, mixed.runs)
     assert mixed.repeated == (alone.runs["guard"] == "off").sum() + 16 and mixed.tables == files
+
+
+def test_tables_of_earlier_versions_are_read_too(folders: Path, tmp_path: Path) -> None:
+    file = saved(folders, tmp_path)
+    runs = pd.read_csv(file)
+    assert set(runs["batchnorm"].dropna()) == {"own"}
+    runs.drop(columns="batchnorm").to_csv(file, index=False)
+    assert {row["batchnorm"] for row in saved_rows(file)} == {None}
 
 
 def test_methods_are_told_apart_over_all_files(tmp_path: Path) -> None:
@@ -94,7 +103,7 @@ def test_what_is_no_table_of_runs_is_left_out_with_the_reason(folders: Path, tmp
         changed("seed.csv", seed="1.5"): "its line 3 has seed='1.5', which is no whole number",
         changed("student.csv", student=""): "its line 3 has no student",
         tmp_path / "other.csv": "it is no table of runs, as a report's tables/runs.csv is: it lacks the columns folder",
-        tmp_path / "empty.csv": f"and {len(COLUMNS) - 5} more",
+        tmp_path / "empty.csv": f"and {len(COLUMNS) - len(LATER) - 5} more",
         tmp_path / "short.csv": "its line 2 has fewer cells than there are columns",
         tmp_path / "long.csv": "its line 2 has more cells than there are columns",
         tmp_path / "quote.csv": "it is no csv file",
