@@ -27,9 +27,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/python run.py $(ARGS)
 
-# Two workers, one thread each: torch's own threads would only get in each other's way.
+# Two workers, one thread each: torch's own threads would only get in each other's way. What the tests of a file share
+# is made once if one worker has them all.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # The engines of sweeps: a real Slurm, where Debian packages can be installed, Ray and joblib. Nothing stays running.
 test-cluster: $(ENGINES)

@@ -2,13 +2,14 @@
 
 import multiprocessing
 import os
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from conftest import run_here
 from lightning_utilities.core.rank_zero import rank_zero_only
+
+from tests.forked import draw_nothing, world
 
 RANKS = 2
 PATIENCE = 1800  # seconds: only a process that hangs takes longer, however busy the machine is
@@ -22,17 +23,15 @@ def run_in_ranks(
     What they print is in ``0.txt`` and ``1.txt``. Models have to be in the zoo: the first process could not train one
     alone, as it does at the start of a run, where the two have not met yet.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "TORCHELASTIC_RUN_ID": "test"}
-    world |= {"WORLD_SIZE": str(RANKS), "LOCAL_WORLD_SIZE": str(RANKS), "GROUP_RANK": "0", "GROUP_WORLD_SIZE": "1"}
+    environments = world(RANKS)
     forked = multiprocessing.get_context("fork")
     codes = forked.SimpleQueue()
 
     def run(rank: int) -> None:
-        os.environ.update(world, RANK=str(rank), LOCAL_RANK=str(rank))
+        os.environ.update(environments[rank])
         rank_zero_only.rank = rank  # type: ignore[attr-defined]  # read once, at import
         sys.stdout = sys.stderr = (folder / f"{rank}.txt").open("w", buffering=1)
+        draw_nothing()
         prepare()
         for command in commands:
             code = run_here(*command)

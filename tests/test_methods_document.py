@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -35,6 +36,11 @@ def _hydra() -> Iterator[None]:
         yield
 
 
+@cache
+def composed(option: str) -> DictConfig:
+    return compose("config", [option])
+
+
 def section(method: str) -> str:
     found = re.search(rf"^### {method}\n(.*?)(?=^##)", TEXT, re.M | re.S)
     assert found, f"docs/methods.md has no section '### {method}'"
@@ -43,14 +49,14 @@ def section(method: str) -> str:
 
 def choice_of(config: DictConfig, group: str) -> str:
     """Return which file of a group made up a part of the config."""
-    same = [name for name in choices(group) if compose("config", [f"{group}={name}"])[group] == config[group]]
+    same = [name for name in choices(group) if composed(f"{group}={name}")[group] == config[group]]
     assert len(same) == 1, (group, same)
     return same[0]
 
 
 @pytest.mark.parametrize("method", choices("method"))
 def test_a_method_has_a_section_with_its_defaults(method: str) -> None:
-    config = compose("config", [f"method={method}"])
+    config = composed(f"method={method}")
     stated = dict(re.findall(r"(\w+)=([\w.]+)", section(method).partition("Config:")[2]))
     options = {key: value for key, value in config.method.items() if key not in SAID_ONCE}
     expected = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in options.items()}
@@ -65,7 +71,7 @@ def test_a_method_has_a_section_with_its_defaults(method: str) -> None:
 def test_a_method_has_a_row_with_its_router_and_restraint(method: str) -> None:
     (row,) = (line for line in TEXT.splitlines() if line.startswith(f"| [`{method}`](#{method}) |"))
     cells = [cell.strip(" `") for cell in row.split("|")[1:-1]]
-    config = compose("config", [f"method={method}"])
+    config = composed(f"method={method}")
     assert cells[4] == ("mcl" if config.restraint._target_ else "")
     assert cells[3] == ("" if method == "ensemble" else choice_of(config, "router"))
 

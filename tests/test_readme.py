@@ -1,11 +1,10 @@
 """Every command and every Python snippet of the documentation runs.
 
 Commands run in this process, in a folder that holds what they name (photos, parquet files, weights), cut to one epoch
-and with small models in place of large ones. Blocks that cannot run here say why in a comment before them:
-`<!-- not run: reason -->`; of their `make` commands at least the targets must exist.
+and one seed, and with small models in place of large ones. Blocks that cannot run here say why in a comment before
+them: `<!-- not run: reason -->`; of their `make` commands at least the targets must exist.
 """
 
-import os
 import re
 import shlex
 import shutil
@@ -22,6 +21,7 @@ import pytest
 
 from tests.conftest import REPOSITORY, SHARED, Command
 from tests.data.conftest import encode, random_pixels
+from tests.ranks import run_in_ranks
 
 DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 BLOCK = re.compile(
@@ -30,6 +30,8 @@ BLOCK = re.compile(
 SMALL = {"vit_b": "test_vit", "vit_t": "test_vit", "resnet50": "test_resnet", "resnet18": "test_resnet"}
 """What stands in for models that would take minutes here; the command with the real ones is composed, not run."""
 QUICK = {"trainer.max_epochs": "1", "pretrain.epochs": "1"}
+SEEDS = {"seed=0,1": "seed=0", "seeds=[0,1]": "seeds=[0]"}
+ONE = "runs/transfer/kl_dp-*-seed1-*"
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,12 @@ class Snippet:
 
 
 def snippets(language: str) -> list[Any]:
-    """Return the commands (a line each) or Python blocks of all documents as test parameters."""
-    found = [snippet for file in DOCUMENTS for snippet in _of(file) if snippet.language == language]
-    return [pytest.param(snippet, id=snippet.place) for snippet in found]
+    """Return the commands (a line each) or Python blocks of all documents as test parameters, each once."""
+    found: dict[tuple[str, ...], Snippet] = {}
+    for snippet in (snippet for file in DOCUMENTS for snippet in _of(file) if snippet.language == language):
+        words = shlex.split(snippet.code, comments=True) if language == "bash" else [snippet.code]
+        found.setdefault((snippet.reason or "", *words), snippet)
+    return [pytest.param(snippet, id=snippet.place) for snippet in found.values()]
 
 
 def _of(file: Path) -> Iterator[Snippet]:
@@ -88,7 +93,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("snippet", snippets("bash"))
 def test_command_runs(
-    snippet: Snippet, workplace: Path, command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch
+    snippet: Snippet, workplace: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(workplace)
     words = shlex.split(snippet.code, comments=True)
@@ -98,29 +103,13 @@ def test_command_runs(
         pytest.skip(snippet.reason)
     program, arguments = words[: words.index("run.py")], _cut(words[words.index("run.py") + 1 :])
     assert program[0] in ("python", "torchrun"), f"only run.py can be run here: mark {snippet.code!r} as not run"
-    if program[0] == "torchrun" or "trainer=ddp" in arguments:  # starts this process's own command line again
-        starter = ["-m", "torch.distributed.run", *program[1:]] if program[0] == "torchrun" else []
-        run = subprocess.run(
-            [sys.executable, *starter, str(REPOSITORY / "run.py"), *arguments, "trainer.progress=false"],
-            capture_output=True, text=True, env={**os.environ, "KTLIGHT_CACHE": str(cache)}, check=False,
-        )  # fmt: skip
-        assert run.returncode == 0, run.stdout + run.stderr
+    if program[0] == "torchrun" or "trainer=ddp" in arguments:
+        _run_in_two(program[0], arguments, command, tmp_path)
         return
-    if any(word.partition("=")[2] in SMALL for word in words):
-        assert command("--cfg", "job", *words[2:]).code == 0
-    for name in re.findall(r"checkpoint=zoo:(\w+)", snippet.code):  # an earlier command trained it, maybe elsewhere
-        assert command(*_cut(["task=pretrain", "student=test_vit", f"pretrain.name={name}"])).code == 0
-    if {"task=report", "task=status"} & set(words) and not list(Path("runs/transfer").glob("kl*/results.json")):
-        assert command(*_cut(["seed=1"])).code == 0
-    report = Path("runs/report/kl")
-    if f"runs={report}/tables/runs.csv" in words and not report.exists():  # made by the command before, maybe elsewhere
-        assert command("task=report", "runs=runs/transfer/kl*", f"hydra.run.dir={report}").code == 0
     if "../shared" in snippet.code and not SHARED.is_dir():
         pytest.skip(f"needs {SHARED}")
-    arguments = [argument.replace("../shared", str(SHARED)) for argument in arguments]
-    if "recommend.runs=runs/known" in words and not Path("runs/known").exists():
-        assert command(*_cut(["data.holdout=0.2", "hydra.run.dir=runs/known/one"])).code == 0
-    outcome = command(*arguments)
+    _make_what_it_needs(words, command)
+    outcome = command(*(argument.replace("../shared", str(SHARED)) for argument in arguments))
     assert outcome.code == 0 or ("task=status" in words and outcome.code == 75), outcome.out + outcome.err
 
 
@@ -155,14 +144,42 @@ def test_every_figure_of_the_results_is_described() -> None:
     assert not missing
 
 
+def _run_in_two(program: str, arguments: list[str], command: Command, folder: Path) -> None:
+    if program == "torchrun":  # itself in `test_two_nodes_equal_one_process`
+        alone = [argument for argument in arguments if not argument.startswith("trainer")]
+        assert command(*alone).code == 0  # has the models, which the first of forked processes cannot train alone
+        assert run_in_ranks([arguments], folder) == [0], (folder / "0.txt").read_text()
+        return
+    start = [sys.executable, str(REPOSITORY / "run.py")]  # which starts its own command line again
+    run = subprocess.run([*start, *arguments, "trainer.progress=false"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def _make_what_it_needs(words: list[str], command: Command) -> None:
+    """Make what earlier commands make, unless they have run here; and compose the command with its large models."""
+    if any(word.partition("=")[2] in SMALL for word in words):
+        assert command("--cfg", "job", *words[2:]).code == 0
+    for name in re.findall(r"checkpoint=zoo:(\w+)", " ".join(words)):
+        assert command(*_cut(["task=pretrain", "student=test_vit", f"pretrain.name={name}"])).code == 0
+    if {"task=report", "task=status"} & set(words) and not list(Path().glob(f"{ONE}/results.json")):
+        assert command(*_cut(["seed=1"])).code == 0
+    report = Path("runs/report/kl")
+    if f"runs={report}/tables/runs.csv" in words and not report.exists():
+        assert command("task=report", "runs=runs/transfer/kl*", f"hydra.run.dir={report}").code == 0
+    if "recommend.runs=runs/known" in words and not Path("runs/known").exists():
+        assert command(*_cut(["data.holdout=0.2", "hydra.run.dir=runs/known/one"])).code == 0
+
+
 def _cut(arguments: list[str]) -> list[str]:
-    """Return the arguments with small models, one epoch, and no long pretraining."""
+    """Return the arguments with small models, one epoch, one seed, and no long pretraining."""
     given = {argument.partition("=")[0] for argument in arguments}
     kept = []
     for argument in arguments:
-        key, equals, value = argument.partition("=")
+        key, equals, value = SEEDS.get(argument, argument).partition("=")
         small = SMALL.get(value, value) if key in ("student", "teacher") else value
         kept.append(f"{key}{equals}{QUICK.get(key, small)}")
+    if "report.wandb" in given:  # which takes seconds for each run
+        kept = [argument.replace("runs/**", ONE) for argument in kept]
     return [*kept, *(f"{key}={value}" for key, value in QUICK.items() if key not in given)]
 
 

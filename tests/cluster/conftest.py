@@ -22,7 +22,7 @@ EIGHT = (
     "seeds=[0,1]", "trainer.max_epochs=2",
 )  # fmt: skip
 """Runs of a few seconds, after one that prepares the student they share."""
-LONG = ("method=kl,kl_dp", "seed=0", "trainer.max_epochs=40", "trainer.checkpoint_every_seconds=0")
+LONG = ("method=kl,kl_dp", "seed=0", "trainer.max_epochs=20", "trainer.checkpoint_every_seconds=0")
 """Two jobs that are still busy when something happens to them."""
 SAME = ("pretrain.seed=0", "launcher.cpus_per_job=1")
 """With a given number of threads, figures are the same to the last bit."""

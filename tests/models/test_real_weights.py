@@ -67,11 +67,11 @@ def timms_predictions(classifier: Classifier, contents: list[bytes]) -> Tensor:
 
 
 def test_lite0_is_as_accurate_as_under_timms_own_transform():
-    # 86.6 is what timm's transform with PIL gives on these files; the published 88.3 was measured before they were
-    # shrunk to 256 px and compressed again
+    # 86.6 is what timm's transform with PIL gives on all 1,000 files; the published 88.3 was measured before they were
+    # shrunk to 256 px and compressed again. A sixth of them leaves a standard error of 2.6.
     contents, labels = samples()
-    correct = predictions(load("tf_efficientnet_lite0"), contents) == labels
-    assert abs(100 * correct.float().mean().item() - 86.6) < 0.3
+    correct = predictions(load("tf_efficientnet_lite0"), contents[::6]) == labels[::6]
+    assert abs(100 * correct.float().mean().item() - 86.6) < 6
 
 
 CASES = [
@@ -85,12 +85,12 @@ CASES = [
 
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_predictions_are_those_of_timms_own_transform(case):
-    """Forty images as they are and forty of odd sizes; `python -m bench.evaluate` asks about all of them."""
+    """Twenty images as they are and twenty of odd sizes; `python -m bench.evaluate` asks about all of them."""
     name, recorded = CASES[case]
     classifier = load(name)
     for key, value in recorded.items():  # as if timm recorded it
         classifier.network.pretrained_cfg[key] = value
     classifier.preprocess = Preprocess.from_network(classifier.network)
-    contents = samples()[0][::25]
+    contents = samples()[0][::50]
     for images in (contents, odd(contents)):
-        assert (predictions(classifier, images) == timms_predictions(classifier, images)).float().mean() >= 0.97
+        assert (predictions(classifier, images) == timms_predictions(classifier, images)).float().mean() >= 0.95

@@ -103,7 +103,7 @@ def watch(root: Path, log: Path, stop) -> None:
 
 
 def test_processes_that_need_one_model_make_it_once(tmp_path):
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     stop = context.Event()
     reader = context.Process(target=watch, args=(tmp_path / "zoo", tmp_path / "seen", stop))
     writers = [

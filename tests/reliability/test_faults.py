@@ -17,6 +17,7 @@ from bench.reliability import PATIENCE, SHORT, Found, Sweep
 from ktlight.methods.distillation import Distillation
 from ktlight.report.failure import read_failure
 from tests.conftest import Command, run_here
+from tests.forked import run_forked
 
 TWO = ("students=[test_vit]", "teachers=[test_convnext]", "methods=[kl,kl_dp]", "seeds=[0]", "data.views=2")
 TYPED = ("experiment=sweep/pairs", *TWO, *SHORT, "hydra.sweep.dir=sweep")
@@ -45,19 +46,22 @@ def found(folder: Path) -> Found:
     return Sweep(folder / "sweep", ()).found()
 
 
-def test_killed_with_its_process_group(undisturbed: Path, tmp_path: Path) -> None:
+def test_killed_with_its_process_group(command: Command, undisturbed: Path, prepared: Path, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path / "sweep", TWO)
-    process = sweep.start()
+    process = run_forked(*TYPED)
     until = time.monotonic() + PATIENCE
     while not list(tmp_path.glob("sweep/kl*/config.yaml")):
-        assert process.poll() is None and time.monotonic() < until
+        assert process.is_alive() and time.monotonic() < until
         time.sleep(0.01)
     time.sleep(0.3)
+    assert process.pid
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.join()
     sweep.check_kept()
     assert len(found(tmp_path)) < 2
-    sweep.run()
+    after = command(*TYPED)
+    assert after.code == 0, after.err
+    sweep.check_kept()
     assert found(tmp_path) == found(undisturbed)
 
 
@@ -111,13 +115,15 @@ def test_a_model_of_the_zoo_that_is_cut_off(
     assert found(tmp_path) == found(undisturbed)
 
 
-def test_the_same_sweep_twice_at_once(undisturbed: Path, tmp_path: Path) -> None:
-    sweep = Sweep(tmp_path / "sweep", TWO)
-    both = [sweep.start() for _ in range(2)]
-    printed = [process.communicate(timeout=PATIENCE)[0] for process in both]
-    codes = sorted(process.returncode for process in both)
-    assert codes in ([0, 0], [0, 75]), printed  # 75: the other was still at a run
-    assert "".join(printed).count("training it once") == 2
+def test_the_same_sweep_twice_at_once(undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = [tmp_path / f"{number}.txt" for number in range(2)]
+    both = [run_forked(*TYPED, printed=file, KTLIGHT_CACHE=f"{tmp_path}/cache") for file in files]
+    for process in both:
+        process.join(PATIENCE)
+    printed = "".join(file.read_text() for file in files)
+    assert sorted(process.exitcode or 0 for process in both) in ([0, 0], [0, 75]), printed  # 75: the other was at a run
+    assert printed.count("training it once") == 2
     for log in tmp_path.glob("sweep/kl*/run.log"):
         assert log.read_text().count("student: test_vit") == 1
     assert found(tmp_path) == found(undisturbed)

@@ -105,9 +105,10 @@ def test_a_full_store_leaves_nothing_to_compute(
         ["method=dist", "router=soft", "method.standardize_logits=true"],
         ["method=dkd", "router=no_negative_flips", "restraint=mcl", "method.warmup_epochs=2"],
         ["method=label_smoothing"],
+        ["method=xe_kl", "teacher=test_vit", "trainer.precision=bf16-mixed"],  # convolutions in bfloat16 are slow here
         ["method=hinton", "router=classwise", "optim=sgd", "data.views=1"],
         ["teachers=[test_convnext,test_vit]", "student=test_vit", "schedule=soup", "schedule.average=greedy"],
-        ["teachers=[test_convnext]", "schedule=sequential", "router=calibrated", "trainer.precision=bf16-mixed"],
+        ["teachers=[test_convnext]", "schedule=sequential", "router=calibrated"],
     ],
 )
 def test_every_part_that_acts_on_logits(

@@ -1,11 +1,7 @@
 """A run from the store is the live run, bit for bit (processor, float32), however it goes."""
 
 import json
-import multiprocessing
-import os
 import shutil
-import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,8 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import Command, figures, run_here
-from lightning.pytorch.utilities import rank_zero_only
+from conftest import Command, figures
+from forked import run_forked, world
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -77,34 +73,14 @@ def test_a_run_from_the_store_follows_the_live_run(
     assert torch.equal(stored_routes, live_routes)
 
 
-def run_forked(*arguments: str, **environment: str) -> Any:
-    """Start `ktlight ARGUMENTS` in a forked process, which need not import anything again."""
-
-    def run() -> None:
-        os.environ.update(environment)
-        rank_zero_only.rank = int(environment.get("RANK", 0))  # type: ignore[attr-defined]  # read once, at import
-        sys.exit(run_here(*arguments))
-
-    process = multiprocessing.get_context("fork").Process(target=run, daemon=True)
-    process.start()
-    return process
-
-
 def test_two_processes_share_the_store(store: Path, tmp_path: Path) -> None:
     options = ["method=kl_dp", "data.views=2", "trainer.max_epochs=2", "data.batch_size=32"]
     options += ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
     for mode in ("auto", "off"):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
         # as torchrun starts them: both at once, so they race for every entry
-        world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test"}
-        world |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         ranks = [
-            run_forked(
-                *options, f"store={mode}", f"hydra.run.dir={tmp_path}/{mode}", **world, RANK=rank, LOCAL_RANK=rank
-            )
-            for rank in "01"
+            run_forked(*options, f"store={mode}", f"hydra.run.dir={tmp_path}/{mode}", **environment)
+            for environment in world(2)
         ]
         for rank in ranks:
             rank.join(1200)

@@ -119,7 +119,14 @@ def test_what_cannot_be_is_refused_in_a_line(
 
 def test_a_sweep_by_methods_with_options(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KTLIGHT_CACHE", str(tmp_path / "cache"))
-    shared = ("guard=wise", "data.views=2", "pretrain.epochs=1", "trainer.max_epochs=2", "hydra.sweep.dir=sweep")
+    shared = (
+        "guard=wise",
+        "guard.steps=2",
+        "data.views=2",
+        "pretrain.epochs=1",
+        "trainer.max_epochs=2",
+        "hydra.sweep.dir=sweep",
+    )
     study = (
         "experiment=sweep/pairs", "students=[test_vit,test_efficientnet]", "teachers=[test_resnet,test_vit]",
         f"methods=[{MARGIN},self_distill,{HEAD},{IN_TURN}]", *shared,

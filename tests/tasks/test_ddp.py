@@ -2,16 +2,16 @@
 
 import csv
 import json
-import re
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
 from conftest import Command
+from ranks import run_in_ranks
 
 # No statistics of batches in any network: those are of each process's own half of the batch.
 METHODS = {
@@ -35,27 +35,29 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+COMMON = ["optim=sgd", "optim.lr=0.05", "trainer.max_epochs=2", "trainer.check_val_every_n_epoch=1"]
+
+
+@pytest.fixture(scope="module")
+def two_processes(
+    zoo: dict[str, Path], run_in: Callable[..., Path], cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of the runs by two processes, with what the first of them has printed in ``0.txt``."""
+    folder = tmp_path_factory.mktemp("two")
+    run_in("resnet", "task=pretrain", "student=test_resnet")  # beside those of `zoo`
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=32"]
+    commands = [[*options, *COMMON, *two, f"hydra.run.dir={folder}/{name}"] for name, options in METHODS.items()]
+    codes = run_in_ranks(commands, folder, lambda: os.environ.update(KTLIGHT_CACHE=str(cache)))
+    assert codes == [0] * len(commands), (folder / "0.txt").read_text()
+    assert (folder / "0.txt").read_text().count("transfer delta") == len(commands)
+    assert not (folder / "1.txt").read_text()
+    return folder
+
+
 @pytest.mark.parametrize("method", METHODS)
-def test_two_processes_equal_one(
-    method: str, zoo: dict[str, Path], command: Command, start: Callable[..., Any], tmp_path: Path
-) -> None:
-    options = [
-        *METHODS[method],
-        "optim=sgd",
-        "optim=sgd",
-        "optim.lr=0.05",
-        "trainer.max_epochs=2",
-        "trainer.check_val_every_n_epoch=1",
-        "hydra.run.dir=two",
-    ]
-    for student in filter(re.compile("student=").match, options):  # beside those of `zoo`
-        assert command("task=pretrain", student, "hydra.run.dir=start").code == 0
-    process = start(*options, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=32")
-    one = tmp_path / "one"
-    assert command(*options[:-1], f"hydra.run.dir={one}", "data.batch_size=64").code == 0
-    printed, _ = process.communicate(timeout=1200)
-    assert process.returncode == 0, printed
-    two = tmp_path / "two"
+def test_two_processes_equal_one(method: str, two_processes: Path, command: Command, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", two_processes / method
+    assert command(*METHODS[method], *COMMON, f"hydra.run.dir={one}", "data.batch_size=64").code == 0
 
     start_weights, *learned = (
         safetensors.torch.load_file(folder / "student" / "model.safetensors") for folder in (one, one, two)
@@ -87,7 +89,6 @@ def test_two_processes_equal_one(
         assert results[1][name] == (pytest.approx(expected, abs=0.3) if figure and expected is not None else expected)
 
     assert files(one) == files(two)  # every file once, and none by the second process alone
-    assert printed.count("transfer delta") == 1
     logs = [[line.split("]", 1)[1] for line in (folder / "run.log").read_text().splitlines()] for folder in (one, two)]
     assert len(set(logs[1])) == len(logs[1]) == len(logs[0])  # said once, by the first process
     assert sum("memory banks" in line for line in logs[1]) == (method == "crd")

@@ -2,17 +2,18 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from conftest import Command, figures
+from forked import run_forked
 
 from ktlight.training.checkpoints import WholeCheckpoints
 
@@ -20,17 +21,16 @@ EPOCHS = 4
 EVERY_EPOCH = "trainer.checkpoint_every_seconds=0"
 
 
-def kill_in_an_epoch(process: Any, checkpoint: Path) -> None:
+def kill_in_an_epoch(process: BaseProcess, checkpoint: Path) -> None:
     """Kill the process while the epoch after some checkpoint runs."""
     deadline = time.monotonic() + 600
     while not checkpoint.exists():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
+        assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.002)
     time.sleep(0.1)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    process.stdout.close()
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 def assert_same_run(left: Path, right: Path) -> None:
@@ -55,19 +55,17 @@ METHODS = {
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_killed_in_the_middle_of_an_epoch(
-    method: str, zoo: dict[str, Path], command: Command, start: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_killed_in_the_middle_of_an_epoch(method: str, zoo: dict[str, Path], command: Command, tmp_path: Path) -> None:
     # 30 steps an epoch: there is a middle to be killed in
     options = [option.format(**zoo) for option in METHODS[method]]
     options += [f"trainer.max_epochs={EPOCHS}", "data.batch_size=12", "optim=sgd", "optim.lr=0.5", EVERY_EPOCH]
-    killed = start(*options, "hydra.run.dir=killed")
-    undisturbed = command(*options, "hydra.run.dir=undisturbed")
-    assert undisturbed.code == 0, undisturbed.err
+    killed = run_forked(*options, f"hydra.run.dir={tmp_path}/killed")
     kill_in_an_epoch(killed, tmp_path / "killed" / "checkpoints" / "last.ckpt")
     state = torch.load(tmp_path / "killed" / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["epoch"] < EPOCHS - 1
     assert not (tmp_path / "killed" / "results.json").exists()
+    undisturbed = command(*options, "hydra.run.dir=undisturbed")
+    assert undisturbed.code == 0, undisturbed.err
 
     resumed = command(*options, "hydra.run.dir=killed", "resume=true")
     assert resumed.code == 0, resumed.err

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tiny
 from conftest import Command, run_here
+from forked import run_forked, world
 from process import process
 
 import ktlight
@@ -180,17 +181,25 @@ def test_an_error_after_the_request_is_a_consequence_of_it() -> None:
         raise UserError("no")
 
 
-def test_two_processes_leave_at_the_same_step(zoo: dict[str, Path], start: Callable[..., Any], tmp_path: Path) -> None:
-    two = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=12", "hydra.run.dir=run")
-    running = start(*two, "trainer.max_epochs=500", "trainer.checkpoint_every_seconds=0")
+def test_two_processes_leave_at_the_same_step(zoo: dict[str, Path], tmp_path: Path) -> None:
+    options = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=12", "page.images=false")
+    more = ("trainer.max_epochs=500", "trainer.checkpoint_every_seconds=0", f"hydra.run.dir={tmp_path}/run")
+    files = [tmp_path / f"{rank}.txt" for rank in range(2)]
+    first, second = (
+        run_forked(*options, *more, printed=file, **environment)
+        for file, environment in zip(files, world(2), strict=True)
+    )
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
     while not checkpoint.exists():
-        assert running.poll() is None, running.communicate()[0]
+        assert first.is_alive() and second.is_alive(), files[0].read_text()
         time.sleep(0.01)
-    os.kill(running.pid, signal.SIGTERM)  # only one of the two is asked
-    printed, _ = running.communicate(timeout=600)
-    assert running.returncode == 75 and printed.count("preempted: ") == 1 and "Traceback" not in printed, printed
-    assert state_of(tmp_path / "run") == State.INTERRUPTED
+    assert first.pid
+    os.kill(first.pid, signal.SIGTERM)  # only one of the two is asked
+    first.join(600)
+    second.join(600)
+    printed = "".join(file.read_text() for file in files)
+    assert first.exitcode == 75 and printed.count("preempted: ") == 1 and "Traceback" not in printed, printed
+    assert second.exitcode == 0 and state_of(tmp_path / "run") == State.INTERRUPTED
 
 
 def test_the_command_line_forgets_an_earlier_request(zoo: dict[str, Path], tmp_path: Path) -> None:

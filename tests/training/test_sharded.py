@@ -19,7 +19,14 @@ from ktlight.methods.base import TransferMethod
 from ktlight.models.sharding import units
 from ktlight.training.trainer import build_trainer
 
-COMMON = ["optim.lr=0.01", "optim.lr_batch=null", "trainer.accelerator=cpu", "data.batch_size=16", "page.images=false"]
+COMMON = [
+    "optim.lr=0.01",
+    "optim.lr_batch=null",
+    "trainer.accelerator=cpu",
+    "data.batch_size=16",
+    "data.fraction=0.5",
+    "page.images=false",
+]
 RUNS = {
     "mcl": [
         "method=kl_mcl",
