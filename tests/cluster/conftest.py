@@ -26,7 +26,7 @@ LONG = ("method=kl,kl_dp", "seed=0", "trainer.max_epochs=20", "trainer.checkpoin
 """Two jobs that are still busy when something happens to them."""
 SAME = ("pretrain.seed=0", "launcher.cpus_per_job=1")
 """With a given number of threads, figures are the same to the last bit."""
-PATIENCE = 240
+PATIENCE = 600
 
 Facts = dict[str, Any]
 started: list["subprocess.Popen[str]"] = []
