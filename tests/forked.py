@@ -1,12 +1,13 @@
-"""A command in a process that is forked from this one, so that nothing is imported again: that takes longer than a run.
+"""Commands in processes that are forked from this one, so that nothing is imported again: that takes longer than a run.
 
-Forked, not spawned, and so without threads of torch's own; the tests have one for each worker.
+It is safe as long as torch has started no threads here, and the tests give it one.
 """
 
 import multiprocessing
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -22,11 +23,20 @@ def world(size: int) -> list[dict[str, str]]:
     return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(size)]
 
 
-def draw_nothing() -> None:
-    """Have this process, a forked one, leave the curves out of pages: it could draw none if its parent has drawn."""
+def settle(environment: Mapping[str, str], printed: Path | None) -> None:
+    """Make this process, a forked one, what a started one would be: its rank, its environment, where it prints.
+
+    Its pages have no curves: it could draw none if its parent has drawn.
+    """
+    from lightning_utilities.core.rank_zero import rank_zero_only
+
     from ktlight.publication.run import page
 
+    os.environ.update(environment)
+    rank_zero_only.rank = int(environment.get("RANK", 0))  # type: ignore[attr-defined]  # read once, at import
     page.figures = lambda record: []
+    if printed is not None:
+        sys.stdout = sys.stderr = printed.open("w", buffering=1)
 
 
 def run_forked(*arguments: str, printed: Path | None = None, **environment: str) -> BaseProcess:
@@ -40,14 +50,7 @@ def run_forked(*arguments: str, printed: Path | None = None, **environment: str)
 
     def run() -> None:
         os.setsid()
-        os.environ.update(environment)
-        if "RANK" in environment:
-            from lightning_utilities.core.rank_zero import rank_zero_only
-
-            rank_zero_only.rank = int(environment["RANK"])  # type: ignore[attr-defined]  # read once, at import
-        draw_nothing()
-        if printed is not None:
-            sys.stdout = sys.stderr = printed.open("w", buffering=1)
+        settle(environment, printed)
         sys.exit(run_here(*arguments))
 
     process = multiprocessing.get_context("fork").Process(target=run)

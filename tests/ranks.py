@@ -1,15 +1,12 @@
 """Two processes of one run, as torchrun starts them, forked from this one, so that nothing is imported again."""
 
 import multiprocessing
-import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from conftest import run_here
-from lightning_utilities.core.rank_zero import rank_zero_only
 
-from tests.forked import draw_nothing, world
+from tests.forked import settle, world
 
 RANKS = 2
 PATIENCE = 1800  # seconds: only a process that hangs takes longer, however busy the machine is
@@ -28,19 +25,14 @@ def run_in_ranks(
     codes = forked.SimpleQueue()
 
     def run(rank: int) -> None:
-        os.environ.update(environments[rank])
-        rank_zero_only.rank = rank  # type: ignore[attr-defined]  # read once, at import
-        sys.stdout = sys.stderr = (folder / f"{rank}.txt").open("w", buffering=1)
-        draw_nothing()
+        settle(environments[rank], folder / f"{rank}.txt")
         prepare()
         for command in commands:
             code = run_here(*command)
             if rank == 0:
                 codes.put(code)
 
-    ranks = [
-        multiprocessing.get_context("fork").Process(target=run, args=(rank,), daemon=True) for rank in range(RANKS)
-    ]
+    ranks = [forked.Process(target=run, args=(rank,), daemon=True) for rank in range(RANKS)]
     for process in ranks:
         process.start()
     for process in ranks:

@@ -98,9 +98,10 @@ class Collection:
         """What is absent from the grid."""
         return statistics.missing_table(self.runs)
 
-    def of(self, samples: str) -> "Collection":
-        """Return the transfers that were measured on the same samples."""
-        return Collection(self.runs[self.runs["samples"] == samples])
+    @cached_property
+    def parts(self) -> dict[str, "Collection"]:
+        """The transfers that were measured on the same samples, by these."""
+        return {str(samples): Collection(runs) for samples, runs in self.runs.groupby("samples", sort=False)}
 
 
 def collect(folders: Iterable[Path], tables: Sequence[Path] = ()) -> Collection:

@@ -52,7 +52,7 @@ def sweep_drawings(collection: Collection, paper: "DataFrame | None" = None) -> 
     for samples in groups:
         several = len(groups) > 1
         for make in FIGURES:
-            if drawing := make(collection.of(samples)):
+            if drawing := make(collection.parts[samples]):
                 name = f"{drawing.name}-{slug(samples)}" if several else drawing.name
                 yield Drawing(name, drawing.title, f"{drawing.caption} On {samples}.", drawing.chart)
     if paper is not None:

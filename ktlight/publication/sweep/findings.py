@@ -27,7 +27,7 @@ def _all_findings(collection: Collection) -> Iterator[str]:
     if len(groups) > 1:
         yield f"These runs were measured on {len(groups)} different sets of samples; nothing is averaged over them."
     for samples in groups:
-        yield from _of_samples(collection.of(samples), samples)
+        yield from _of_samples(collection.parts[samples], samples)
 
 
 def _of_samples(collection: Collection, samples: str) -> Iterator[str]:

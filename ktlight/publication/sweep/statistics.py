@@ -117,7 +117,7 @@ def difference_table(pairs: "DataFrame") -> "DataFrame":
                 mean = more.mean()
                 low, high = two_way_interval(more, *(more.index.get_level_values(level) for level in (0, 1)))
                 found[method, other] = (mean, low, high, len(more))
-                found[other, method] = (-mean, -high, -low, len(more))
+                found[other, method] = (0.0 - mean, 0.0 - high, 0.0 - low, len(more))  # -0.0 would be shown as -0.00
         rows += [(samples, *two, *found[two]) for two in permutations(methods, 2) if two in found]
     return pd.DataFrame(rows, columns=["samples", "method", "other", "difference", "ci95_low", "ci95_high", "pairs"])
 
